@@ -1,0 +1,1 @@
+"""The wire: bytes in, Readings out. No disk, no MQTT, no web."""

@@ -1,0 +1,1 @@
+"""The room with clock, disk, network north and people."""

@@ -1,0 +1,1 @@
+"""Process : meters in, ledger and live file out."""

@@ -1,0 +1,1 @@
+"""Process `uplink`: ledger to MQTT, the cursor moves only on proof of receipt."""

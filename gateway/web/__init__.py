@@ -1,0 +1,1 @@
+"""Process `web`: read-only API and page."""
