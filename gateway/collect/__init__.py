@@ -1,1 +1,1 @@
-"""Process : meters in, ledger and live file out."""
+"""Process `collect`: meters in, ledger and live file out."""
