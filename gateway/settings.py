@@ -1,39 +1,41 @@
-"""site.toml: the model of everything a human configures (DESIGN §6). Reading and refusing stand in config_file.py."""
+"""site.toml: the model of everything a human configures. Reading and refusing stand in config_file.py."""
 
 from __future__ import annotations
 
-from fractions import Fraction
+import hashlib
+import ipaddress
+import re
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
-from gateway.units import duration_ms, power_mw, ratio
+from gateway import units
+from gateway.fields import CarbonProfile, DurationMs, FilePath, Id, Stream, Table, Words, refuse, unique
+from gateway.plant import Bus, Meter, Protocol, Role, own_bus_id
 
-Id = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,39}$")]
-DurationMs = Annotated[int, BeforeValidator(duration_ms)]
-PowerMw = Annotated[int, BeforeValidator(power_mw)]
-Ratio = Annotated[Fraction, BeforeValidator(ratio)]
-Stream = Literal["intervals", "events", "manifests", "readings"]
-Protocol = Literal["modbus-tcp", "modbus-rtu", "modbus-rtu-tcp", "iec104"]
-CarbonProfile = Literal["ghgp-location", "ghgp-market", "cn-ets-2023", "cn-net-purchase"]
-Role = Literal["grid", "load", "generation", "storage"]
+__all__ = [
+    "Bus", "Carbon", "Meter", "Mqtt", "Protocol", "Role", "Settings", "Site", "Store", "Web", "own_bus_id",
+    "text_digest",
+]  # fmt: skip
+
+DEFAULT_STORE = Path("/var/lib/wattledger")
 QUARTER_MS = 900_000
-
-
-class Table(BaseModel):
-    """A table of site.toml: unknown keys are refused, nothing changes after reading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+_URL = re.compile(r"(?P<scheme>mqtts?)://(?P<host>\[[0-9a-fA-F:]+\]|[^\s/@:\[\]]+)(?::(?P<port>[0-9]{1,5}))?/?")
+_LISTEN = re.compile(r"(?P<host>\[[0-9a-fA-F:]+\]|[^\s/@:\[\]]+):(?P<port>[0-9]{1,5})")
 
 
 class Site(Table):
-    id: Id
-    name: str = ""
-    gateway: Id = "gw-1"
-    timezone: str = "UTC"
+    id: Id = Field(description="For ever; the first part of every MQTT topic.")
+    name: Words = ""
+    gateway: Id = Field(default="gw-1", description="One box of the site; for ever.")
+    timezone: str = Field(default="UTC", description="IANA name; days and months of page and reports.")
     language: Literal["zh", "en"] = "en"
+    clock: Literal["sync", "trust"] = Field(
+        default="sync", description="sync: wait until NTP or PTP confirmed the time; trust: it is right as it is."
+    )
     energy_interval: DurationMs = QUARTER_MS
 
     @field_validator("timezone")
@@ -41,164 +43,194 @@ class Site(Table):
     def _known_zone(cls, value: str) -> str:
         try:
             ZoneInfo(value)
-        except (ZoneInfoNotFoundError, ValueError) as error:
-            raise ValueError(f'unknown time zone {value!r}: write e.g. "Asia/Shanghai" or "Europe/Berlin"') from error
+        except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+            raise refuse(f'unknown time zone "{value}"', 'an IANA name, e.g. "Asia/Shanghai"') from error
         return value
 
     @field_validator("energy_interval")
     @classmethod
     def _divides_a_quarter(cls, value: int) -> int:
-        if value < 10_000 or value > QUARTER_MS or QUARTER_MS % value or value % 1000:
-            raise ValueError("energy_interval must divide 15 minutes, from 10s to 15m: 10s, 30s, 1m, 5m, 15m")
+        if value < 10_000 or QUARTER_MS % value or value % 1000:
+            shown = units.duration_text(value)
+            raise refuse(f'"{shown}" does not divide 15 minutes', '"10s", "30s", "1m", "5m" or "15m"')
         return value
 
 
 class Store(Table):
-    path: Path = Path("/var/lib/wattledger")
-    runtime: Path | None = None  # default: /run/wattledger for the packaged path, else {path}/run
+    path: FilePath = DEFAULT_STORE
+    runtime: FilePath | None = Field(default=None, description="/run/wattledger or {path}/run.")
     commit_interval: DurationMs = 10_000
-    retention_years: int = Field(5, ge=5, le=100)
-    clock_hold: DurationMs = 3_600_000
+    retention_years: int = Field(default=5, ge=5, le=100)
+    clock_hold: DurationMs = Field(default=3_600_000, description="Wait for the first clock sync.")
+
+    @field_validator("commit_interval")
+    @classmethod
+    def _bounded(cls, value: int) -> int:
+        if not 100 <= value <= 300_000:
+            raise refuse("commit_interval, what a power cut may cost, lies between 100ms and 5m", '"10s"')
+        return value
 
     @property
     def runtime_dir(self) -> Path:
         if self.runtime is not None:
             return self.runtime
-        return Path("/run/wattledger") if self.path == Path("/var/lib/wattledger") else self.path / "run"
+        return Path("/run/wattledger") if self.path == DEFAULT_STORE else self.path / "run"
+
+    @property
+    def uplink_dir(self) -> Path:
+        """Directory of uplink.db: its own, for the uplink's user must not write beside the ledger."""
+        return self.path / "uplink"
 
 
 class Mqtt(Table):
-    url: str = Field("mqtt://127.0.0.1:1883", pattern=r"^mqtts?://[^\s/@]+?(:\d{1,5})?/?$")
-    version: Literal["5", "3.1.1"] = "5"
-    username: str = ""
-    password_file: Path | None = None
-    ca_file: Path | None = None
-    cert_file: Path | None = None
-    key_file: Path | None = None
-    streams: tuple[Stream, ...] = ("intervals", "events", "readings")
+    url: str = Field(default="mqtt://127.0.0.1:1883", description="mqtt:// or mqtts:// (TLS), host, port.")
+    version: Literal["5", "3.1.1"] = Field(default="5", description="3.1.1 proves less: no reason codes.")
+    username: Words = ""
+    password_file: FilePath | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
+    streams: Annotated[tuple[Stream, ...], Field(strict=False), AfterValidator(unique)] = (
+        "intervals", "events", "readings",
+    )  # fmt: skip
     readings_format: Literal["objects", "columns"] = "objects"
     no_subscriber: Literal["wait", "accept"] = "wait"
+
+    @field_validator("url")
+    @classmethod
+    def _broker(cls, value: str) -> str:
+        if "@" in value:
+            raise refuse("the url carries a user or password", "username = … and password_file = … beside it")
+        match = _URL.fullmatch(value)
+        if match is None or not 0 < int(match["port"] or 1) < 65536:
+            raise refuse(f'"{value}" is not a broker', '"mqtts://broker.example:8883"')
+        return value
 
     @model_validator(mode="after")
     def _pairs(self) -> Mqtt:
         if self.password_file and not self.username:
-            raise ValueError("password_file without username: add the user name, or remove password_file")
+            raise refuse("password_file without username", 'username = "…"', "password_file")
         if bool(self.cert_file) != bool(self.key_file):
-            raise ValueError("cert_file and key_file belong together: give both or none")
-        return self
-
-
-class Web(Table):
-    listen: str = Field("127.0.0.1:8080", pattern=r"^(\[[0-9a-fA-F:]+\]|[^\s:]+):\d{1,5}$")
-    password_file: Path | None = None
-    open: bool = False
-
-    @model_validator(mode="after")
-    def _loopback_or_guarded(self) -> Web:
-        host = self.listen.rsplit(":", 1)[0].strip("[]")
-        loopback = host in ("localhost", "::1") or host.startswith("127.")
-        if not loopback and not self.password_file and not self.open:
-            raise ValueError(
-                f'listen = "{self.listen}" is reachable from the network: set password_file = "…", '
-                "or write open = true if everyone there may read"
-            )
-        return self
-
-
-class Carbon(Table):
-    factor: str = "cn.grid.national.2023"
-    profiles: tuple[CarbonProfile, ...] = ("ghgp-location",)
-
-
-class Bus(Table):
-    id: Id
-    protocol: Protocol
-    host: str = ""
-    port: int | None = Field(None, ge=1, le=65535)
-    device: str = ""
-    baud: int = Field(9600, ge=300, le=1_000_000)
-    parity: Literal["N", "E", "O"] = "N"
-    stop_bits: Literal[1, 2] = 1
-    timeout: DurationMs = 1000
-    overload: Literal["refuse", "stretch"] = "refuse"
-
-    @model_validator(mode="after")
-    def _reachable(self) -> Bus:
-        if self.protocol == "modbus-rtu":
-            if not self.device or self.host:
-                raise ValueError(f'bus "{self.id}": modbus-rtu needs device = "/dev/rs485-…" and no host')
-        elif not self.host or self.device:
-            raise ValueError(f'bus "{self.id}": {self.protocol} needs host = "10.0.0.7" and no device')
+            key = "cert_file" if self.cert_file else "key_file"
+            raise refuse("cert_file and key_file belong together", "both or none", key)
+        secured = next((k for k in ("ca_file", "cert_file") if getattr(self, k)), None)
+        if secured and not self.tls:
+            raise refuse(f"{secured} has no effect on mqtt://", f'url = "mqtts://{self.host}:8883"', "url")
         return self
 
     @property
-    def tcp_port(self) -> int:
-        return self.port or (2404 if self.protocol == "iec104" else 502)
+    def tls(self) -> bool:
+        return self.url.startswith("mqtts:")
+
+    @property
+    def host(self) -> str:
+        match = _URL.fullmatch(self.url)
+        return match["host"].strip("[]") if match else ""
+
+    @property
+    def port(self) -> int:
+        match = _URL.fullmatch(self.url)
+        return int(match["port"]) if match and match["port"] else 8883 if self.tls else 1883
 
 
-class Meter(Table):
-    id: Id
-    name: str = ""
-    bus: Id | None = None
-    host: str = ""
-    port: int | None = Field(None, ge=1, le=65535)
-    protocol: Protocol | None = None
-    address: int = Field(ge=0, le=65535)
-    profile: str
-    interval: DurationMs = 10_000
-    rated_power: PowerMw | None = None
-    parent: Id | None = None
-    role: Role = "load"
-    ct: Ratio | None = None
-    vt: Ratio | None = None
-    reverse: bool = False
-    serial: str = ""
-    ioa_base: int = Field(0, ge=0, le=0xFFFFFF)
+class Web(Table):
+    listen: str = "127.0.0.1:8080"
+    password_file: FilePath | None = None
+    open: bool = Field(default=False, description="true: no password; who reaches the port may read.")
+
+    @field_validator("listen")
+    @classmethod
+    def _address(cls, value: str) -> str:
+        match = _LISTEN.fullmatch(value)
+        if match is None or int(match["port"]) > 65535:
+            raise refuse(f'"{value}" is not host:port', '"127.0.0.1:8080"')
+        return value
 
     @model_validator(mode="after")
-    def _one_wire(self) -> Meter:
-        if (self.bus is None) == (not self.host):
-            raise ValueError(f'meter "{self.id}": give either bus = "…" or host = "…" with protocol, not both or none')
-        if self.host and self.protocol in (None, "modbus-rtu"):
-            raise ValueError(f'meter "{self.id}": host needs protocol = "modbus-tcp", "modbus-rtu-tcp" or "iec104"')
-        if self.bus and (self.protocol or self.port):
-            raise ValueError(f'meter "{self.id}": protocol and port belong to bus "{self.bus}"')
-        if self.interval < 100 or 86_400_000 % self.interval:
-            raise ValueError(f'meter "{self.id}": interval must divide a day and be at least 100ms, e.g. "1s", "10s", "1m"')
+    def _loopback_or_guarded(self) -> Web:
+        if not self.loopback and not self.password_file and not self.open:
+            raise refuse(
+                f'"{self.listen}" is reachable from the network',
+                'password_file = "…", or open = true if everyone there may read', "listen",
+            )  # fmt: skip
         return self
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+    @property
+    def loopback(self) -> bool:
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"
+
+
+class Carbon(Table):
+    factor: Words = "cn.grid.national.2023"
+    profiles: Annotated[tuple[CarbonProfile, ...], Field(strict=False), AfterValidator(unique)] = (
+        "ghgp-location",
+    )
 
 
 class Settings(Table):
-    """The whole file. Cross-checks that need only the file itself are here; profile and bus time are in check.py."""
+    """The whole file. What needs two tables stands in config_rules.py, profiles and bus time in check.py."""
 
     site: Site
     store: Store = Store()
     mqtt: Mqtt = Mqtt()
     web: Web = Web()
     carbon: Carbon = Carbon()
-    bus: tuple[Bus, ...] = ()
-    meter: tuple[Meter, ...] = ()
+    bus: Annotated[tuple[Bus, ...], Field(strict=False)] = ()
+    meter: Annotated[tuple[Meter, ...], Field(strict=False)] = ()
+
+    _text: str = PrivateAttr("")
+    _file: Path | None = PrivateAttr(None)
+
+    def read_from(self, file: Path, text: str) -> Settings:
+        """Remember where this came from; config_file.py calls it once."""
+        self._file, self._text = file, text
+        return self
 
     @property
+    def file(self) -> Path | None:
+        """The file a human wrote, also when its last good copy is in force; None if there was none."""
+        return self._file
+
+    @property
+    def text(self) -> str:
+        """The text in force, as the log keeps it."""
+        return self._text or self.model_dump_json()
+
+    @property
+    def digest(self) -> str:
+        """First 16 hex digits of the SHA-256 of `text`."""
+        return text_digest(self.text)
+
+    @cached_property
     def buses(self) -> dict[str, Bus]:
         """Every bus by id; a meter with a host of its own has a bus named `{protocol}-{host}-{port}`."""
         found = {bus.id: bus for bus in self.bus}
         for meter in self.meter:
             if meter.host and meter.protocol:
-                own = Bus(id="own", protocol=meter.protocol, host=meter.host, port=meter.port)
                 key = own_bus_id(meter)
-                found.setdefault(key, own.model_copy(update={"id": key}))
+                found.setdefault(key, Bus(id=key, protocol=meter.protocol, host=meter.host, port=meter.port))
         return found
 
-    @property
+    @cached_property
     def meters(self) -> dict[str, Meter]:
         return {meter.id: meter for meter in self.meter}
 
     def bus_of(self, meter: Meter) -> str:
+        """Id of the bus that a meter hangs on."""
         return meter.bus or own_bus_id(meter)
 
 
-def own_bus_id(meter: Meter) -> str:
-    """Bus id of a meter that carries host, port and protocol itself."""
-    port = meter.port or (2404 if meter.protocol == "iec104" else 502)
-    return f"{meter.protocol}-{meter.host}-{port}".lower().replace(".", "-").replace(":", "-")
+def text_digest(text: str) -> str:
+    """What `status` and the log call a configuration by."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -1,0 +1,28 @@
+"""`wattledger events`: what happened, in the site's language."""
+
+from __future__ import annotations
+
+import argparse
+from zoneinfo import ZoneInfo
+
+from gateway.cli.common import settings_of
+from gateway.cli.span import Row, local, row_options, show_rows
+from gateway.store.reader import LedgerReader
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("events", help="events of a time span")
+    row_options(parser, meter=False)
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    language = settings_of(args).site.language
+
+    def fetch(reader: LedgerReader, since: int, until: int, after: int) -> list[Row]:
+        return reader.events(since, until, after_seq=after)
+
+    def cells(row: Row, zone: ZoneInfo) -> list[object]:
+        return [local(row["t"], zone), row["severity"], row["kind"], row["text"][language]]
+
+    return show_rows(args, fetch, ("time", "severity", "kind", "what"), cells)

@@ -1,0 +1,18 @@
+"""`wattledger web`: the process by itself, as systemd runs it."""
+
+from __future__ import annotations
+
+import argparse
+
+from gateway.web.main import run_web
+from gateway.process import run_process
+
+
+def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = commands.add_parser("web", help="one of the three processes")
+    parser.add_argument("-c", "--config", metavar="FILE", help="site.toml")
+    parser.set_defaults(func=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    return run_process("web", args.config, run_web)

@@ -1,0 +1,164 @@
+"""Process `collect`: opens the log, recalls the engine, starts a task per bus, stops cleanly within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable
+from importlib.metadata import version
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from drivers.registry import open_bus
+from engine.errors import LinkDown
+from engine.event import Event
+from gateway.buslock import BusLock
+from gateway.clock import Clock
+from gateway.collect.account import Account
+from gateway.collect.clockwatch import ClockWatch, kernel_synchronised
+from gateway.collect.desk import Desk
+from gateway.collect.hold import Hold
+from gateway.collect.listener import Listener
+from gateway.collect.live import Live
+from gateway.collect.pipeline import Pipeline
+from gateway.collect.points import Metered, metered
+from gateway.collect.poller import Poller
+from gateway.collect.start import attributions, factor_refs, first_events, opening, recall
+from gateway.collect.watch import Watch
+from gateway.inbox import Inbox
+from gateway.live import FILE as LIVE_FILE
+from gateway.process import Frame
+from gateway.settings import Settings
+from gateway.store.commit import Boot
+from gateway.store.log import Ledger
+
+log = logging.getLogger("wattledger.collect")
+STEP_S = 0.5
+BUS_RETRY_S = 5.0
+
+
+def _trusted() -> bool:
+    return True
+
+
+class Collect:
+    """One run under one configuration."""
+
+    def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, boot: Boot, rejected: str) -> None:
+        self._settings, self._clock = settings, clock
+        runtime, store = settings.store.runtime_dir, settings.store.path
+        self._runtime = runtime
+        self._meters = metered(settings)
+        factors = factor_refs(settings)
+        past = recall(store, self._meters, settings.site.energy_interval)
+        confirmed: Callable[[], bool] = kernel_synchronised if settings.site.clock == "sync" else _trusted
+        self._clockwatch = ClockWatch(clock, confirmed)
+        self._hold = Hold(clock, settings.store.clock_hold, synced=self._clockwatch.synced)
+        self._account = Account({m.meter.id: m.meter.interval for m in self._meters.values()}, clock.now_ms())
+        zone = ZoneInfo(settings.site.timezone)
+        self._live = Live(runtime / LIVE_FILE, boot.boot_id, past.engine, self._meters, factors, zone)
+        self._pipeline = Pipeline(
+            meters=self._meters,
+            attributions=attributions(settings, factors),
+            clock=clock,
+            boot_id=boot.boot_id,
+            engine=past.engine,
+            ledger=ledger,
+            account=self._account,
+            hold=self._hold,
+            show=self._live.show,
+        )
+        events = first_events(settings, past.last_commit_ms, clock.now_ms(), rejected)
+        self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events))
+        if past.last_commit_ms is not None:
+            self._account.box_off(past.last_commit_ms)
+        self._watch = Watch(self._pipeline.tell)
+        self._workers: dict[str, Poller | Listener] = {}
+        self._inbox = Inbox(store, runtime, Desk(self._meters, self._workers).serve)
+
+    async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
+        """Until `stop`; then the last commit, with a snapshot."""
+        await self._pipeline.write()
+        jobs = [self._steps(), self._commits(), self._errands()]
+        jobs += [self._bus(bus) for bus in sorted({m.bus for m in self._meters.values()})]
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(job) for job in jobs]
+            ready()
+            await stop.wait()
+            for task in tasks:
+                task.cancel()
+        self._pipeline.tell(Event(self._clock.now_ms(), "stop"))
+        self._pipeline.cut(self._clock.now_ms(), snapshot=True)
+        await self._pipeline.write()
+        self._live.remove()
+
+    async def _bus(self, bus_id: str) -> None:
+        """Own the bus, then serve it; while a stranger has it, say so and try again."""
+        lock = BusLock(self._runtime, bus_id)
+        mine = [m for m in self._meters.values() if m.bus == bus_id]
+        while True:
+            try:
+                lock.take("collect")
+                break
+            except LinkDown as error:
+                self._watch.bus(bus_id, False, str(error), self._clock.now_ms())
+                for m in mine:
+                    self._account.missed(m.meter.id, int(BUS_RETRY_S * 1000) // m.meter.interval, "bus")
+                await asyncio.sleep(BUS_RETRY_S)
+        worker = self._worker(bus_id, mine)
+        self._workers[bus_id] = worker
+        try:
+            await worker.run()
+        finally:
+            del self._workers[bus_id]
+            lock.release()
+
+    def _worker(self, bus_id: str, mine: list[Metered]) -> Poller | Listener:
+        bus = open_bus(self._settings.buses[bus_id], {m.profile.id: m.profile for m in mine})
+        kind: Any = Listener if self._settings.buses[bus_id].protocol == "iec104" else Poller
+        worker: Poller | Listener = kind(
+            bus, [m.point for m in mine], self._clock, self._pipeline, self._account, self._watch
+        )
+        return worker
+
+    async def _steps(self) -> None:
+        """Twice a second: the engine, the live file."""
+        while True:
+            await asyncio.sleep(STEP_S)
+            self._pipeline.step()
+            figures = {bus: worker.figures.show(self._watch.bus_up(bus)) for bus, worker in self._workers.items()}
+            self._live.write(self._clock.now_ms(), figures, self._watch.trouble(), self._pipeline.health)
+
+    async def _commits(self) -> None:
+        interval_ms = self._settings.store.commit_interval
+        while True:
+            await asyncio.sleep((interval_ms - self._clock.now_ms() % interval_ms) / 1000)
+            self._pipeline.cut(self._clock.now_ms())
+            await self._pipeline.write()
+
+    async def _errands(self) -> None:
+        """Twice a second: the clock, the hold, the inbox."""
+        while True:
+            await asyncio.sleep(STEP_S)
+            step = self._clockwatch.look()
+            if step is not None:
+                self._hold.synced = self._clockwatch.synced
+                self._pipeline.stepped(step)
+                for worker in self._workers.values():
+                    worker.realign()
+            if self._hold.waiting and not self._hold.waits:
+                self._pipeline.release(self._hold.settle())
+            served = await self._inbox.look()
+            if served:
+                log.info("served %d requests of the inbox", served)
+
+
+async def run_collect(frame: Frame) -> None:
+    """From opening to closing the ledger. Raises StoreError, ConfigError."""
+    site, store = frame.settings.site, frame.settings.store
+    clock = Clock()
+    ledger = Ledger.open(store.path, site=site.id, gateway=site.gateway, now_ms=clock.now_ms())
+    boot = Boot(ledger.next_boot_id, clock.now_ms(), version("wattledger"))
+    with contextlib.closing(ledger):
+        await Collect(frame.settings, clock, ledger, boot, str(frame.rejected or "")).run(frame.stop, frame.ready)

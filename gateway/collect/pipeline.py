@@ -1,0 +1,205 @@
+"""The one way of a reading: wire → memory → engine → commit. Each step is taken once, in one direction.
+
+`deliver` is called by the bus tasks. Twice a second `step` feeds the engine and renews the live file; every
+commit interval `cut` copies what is pending in one step, and a thread writes it. What arrives meanwhile
+belongs to the next commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from drivers.bus import Answer
+from drivers.decode import EngineValues
+from engine.errors import StoreError
+from engine.event import Event
+from engine.interval import IntervalRow
+from engine.ledger import Engine, Sample
+from engine.reading import COUNTER_UNUSABLE, Quality, Reading
+from gateway.clock import Clock
+from gateway.collect.account import Account
+from gateway.collect.backlog import Backlog
+from gateway.collect.clockwatch import Step
+from gateway.collect.continuity import event_of
+from gateway.collect.hold import Hold
+from gateway.collect.points import Metered
+from gateway.store.commit import ClockRow, Commit
+from gateway.store.log import Ledger
+from gateway.store.rows import Attribution
+
+SNAPSHOT_EVERY_MS = 60_000
+
+
+@dataclass(slots=True)
+class _Pending:
+    """What the next commit will hold."""
+
+    readings: list[Reading] = field(default_factory=list)
+    intervals: list[IntervalRow] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+
+
+class Pipeline:
+    """Owns the engine and the pending copies; one task calls it, so there is nothing to lock."""
+
+    def __init__(
+        self,
+        *,
+        meters: Mapping[str, Metered],
+        attributions: Mapping[str, Attribution],
+        clock: Clock,
+        boot_id: int,
+        engine: Engine,
+        ledger: Ledger,
+        account: Account,
+        hold: Hold,
+        show: Callable[[Reading], None],
+    ) -> None:
+        self._meters, self._attributions = meters, attributions
+        self._clock, self._boot_id = clock, boot_id
+        self._engine, self._ledger, self._account = engine, ledger, account
+        self._hold, self._show = hold, show
+        self._fresh: list[tuple[Reading, EngineValues]] = []
+        self._pending = _Pending()
+        self._backlog = Backlog()
+        self._snapshot_ms = 0
+        self._disk_full = False
+        self._released = False
+        self._clock_rows: list[ClockRow] = []
+        self.lost = 0
+
+    def deliver(self, answer: Answer) -> bool:
+        """Take an answer in; True if it carried a usable counter (or power, for a meter without)."""
+        metered = self._meters[answer.meter]
+        mono_ms = answer.mono_ns // 1_000_000
+        t_ms = self._clock.at_mono(answer.mono_ns) if answer.tag_ms is None else answer.tag_ms
+        layout = metered.point.layout.digest
+        flags = answer.flags if answer.tag_ms is not None else answer.flags | self._hold.flag
+        reading = Reading(answer.meter, t_ms, self._boot_id, mono_ms, layout, answer.columns, int(flags))
+        values = metered.converter.engine_values(answer.columns)
+        if answer.tag_ms is None and self._hold.waits:
+            self._hold.keep(reading)
+            self._show(reading)
+        else:
+            self._fresh.append((reading, values))
+        if answer.flags & COUNTER_UNUSABLE:
+            return False
+        if metered.converter.mode == "integrate":
+            return values.power_mw is not None
+        return values.import_mwh is not None or values.export_mwh is not None
+
+    def tell(self, event: Event) -> None:
+        """An event for the next commit."""
+        self._pending.events.append(event)
+
+    def stepped(self, step: Step) -> None:
+        """The clock was confirmed or jumped: a row for the log, and an event."""
+        offset_ms = step.after_ms - step.mono_ms
+        self._account.stepped(step.before_ms, step.after_ms)
+        self._clock_rows.append(ClockRow(self._boot_id, step.mono_ms, offset_ms, step.after_ms, step.cause))
+        self.tell(
+            Event(step.after_ms, "clock", data={"cause": step.cause, "offset_ms": step.after_ms - step.before_ms})
+        )
+
+    def release(self, held: list[Reading]) -> None:
+        """Readings whose time is settled now (first sync, or the hold is over) take their way."""
+        for reading in held:
+            values = self._meters[reading.meter].converter.engine_values(reading.columns)
+            self._fresh.append((reading, values))
+        self._released = True
+
+    def step(self) -> None:
+        """Feed what arrived to the engine; show the newest reading of each meter."""
+        fresh, self._fresh = self._fresh, []
+        if not fresh:
+            return
+        fresh.sort(key=lambda item: item[0].t_ms)
+        closed = self._engine.ingest([sample_of(reading, values) for reading, values in fresh])
+        late = {(c.meter, c.t_ms) for c in closed.continuity if c.kind == "late"}
+        for reading, _ in fresh:
+            # The flag makes a replay skip the counters that the engine would not take now.
+            is_late = bool(late) and (reading.meter, reading.t_ms) in late
+            self._pending.readings.append(
+                reading._replace(flags=reading.flags | Quality.LATE_BACKFILLED) if is_late else reading
+            )
+        self._pending.intervals += closed.intervals
+        self._pending.events += map(event_of, closed.continuity)
+        for reading in {r.meter: r for r, _ in fresh}.values():
+            self._show(reading)
+
+    def open_with(self, commit: Commit) -> None:
+        """The first commit of a run; like every other it waits if the disk is full."""
+        self._backlog.add(commit)
+
+    def cut(self, now_ms: int, *, snapshot: bool = False) -> None:
+        """Copy everything pending into one commit and queue it for the disk."""
+        self.step()
+        pending, self._pending = self._pending, _Pending()
+        pending.readings.sort(key=lambda r: (r.t_ms, r.meter))
+        image = None
+        if snapshot or now_ms - self._snapshot_ms >= SNAPSHOT_EVERY_MS:
+            image, self._snapshot_ms = self._engine.snapshot(), now_ms
+        self._backlog.add(
+            Commit(
+                t_ms=now_ms,
+                boot_id=self._boot_id,
+                readings=pending.readings,
+                counts=self._account.cut(now_ms),
+                intervals=pending.intervals,
+                events=pending.events,
+                clock=self._clock_rows,
+                attributions=self._attributions,
+                snapshot=image,
+                held=self._hold.take(),
+                release_held=self._released,
+            )
+        )
+        self._released, self._clock_rows = False, []
+
+    async def write(self) -> None:
+        """Write the queued commits, oldest first. A refused one stays and is retried at the next cut."""
+        while len(self._backlog):
+            try:
+                await asyncio.to_thread(self._ledger.commit, self._backlog.oldest())
+            except StoreError as error:
+                self._refused(error)
+                return
+            self._backlog.done()
+        if self._disk_full:
+            self._disk_full = False
+            self.tell(Event(self._clock.now_ms(), "disk_ok", data={"lost": self.lost}))
+
+    def _refused(self, error: StoreError) -> None:
+        now_ms = self._clock.now_ms()
+        lost = self._backlog.shed(now_ms)
+        self.lost += lost.total()
+        if not self._disk_full:
+            self._disk_full = True
+            self.tell(Event(now_ms, "disk_full", data={"lost": self.lost, "reason": str(error)}))
+
+    @property
+    def health(self) -> dict[str, int | bool]:
+        """For the live file: commits that wait, readings lost to the disk, the clock."""
+        return {
+            "commits_waiting": len(self._backlog),
+            "disk_full": self._disk_full,
+            "readings_lost": self.lost,
+            "readings_held": self._hold.waiting,
+            "clock_synced": self._hold.synced,
+        }
+
+
+def sample_of(reading: Reading, values: EngineValues) -> Sample:
+    return Sample(
+        meter=reading.meter,
+        t_ms=reading.t_ms,
+        flags=reading.flags,
+        import_mwh=values.import_mwh,
+        export_mwh=values.export_mwh,
+        reactive_import_mvarh=values.reactive_import_mvarh,
+        reactive_export_mvarh=values.reactive_export_mvarh,
+        power_mw=values.power_mw,
+        reactive_mvar=values.reactive_mvar,
+    )

@@ -1,0 +1,113 @@
+"""Start of `collect`: the engine as it was, and the first commit: boot, clock, and everything now in force."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from drivers.decode import Converter
+from engine.event import Event
+from engine.ledger import Engine, Sample
+from engine.reading import Reading
+from gateway.clock import Clock
+from gateway.collect.pipeline import sample_of
+from gateway.collect.points import Metered
+from gateway.settings import Settings
+from gateway.store.commit import Boot, ClockRow, Commit, InForce
+from gateway.store.reader import LedgerReader
+from gateway.store.rows import Attribution, FactorRef
+
+PAGE = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the ledger tells about the time before this start."""
+
+    engine: Engine
+    last_commit_ms: int | None
+
+
+def recall(store: Path, meters: Mapping[str, Metered], energy_interval_ms: int) -> Past:
+    """The engine from its snapshot and every reading after it, in the order of their seq.
+
+    What this replay closes was committed together with the readings that closed it, so it is not written again.
+    """
+    reader = LedgerReader(store)
+    try:
+        devices = [m.device for m in meters.values()]
+        snapshot = reader.snapshot()
+        if snapshot is None:
+            engine, after = Engine(devices, energy_interval_ms), 0
+        else:
+            engine, after = Engine.restore(snapshot.data, devices, energy_interval_ms), snapshot.through_seq
+        converters = {digest: Converter(layout) for digest, layout in reader.layouts().items()}
+        while page := reader.raw_readings(after, PAGE):
+            engine.ingest(_samples([reading for _, reading in page], meters, converters))
+            after = page[-1][0]
+        last = reader.last_commit()
+        return Past(engine, last[0] if last else None)
+    finally:
+        reader.close()
+
+
+def _samples(
+    readings: Sequence[Reading], meters: Mapping[str, Metered], converters: Mapping[str, Converter]
+) -> list[Sample]:
+    return [
+        sample_of(r, converters[r.layout].engine_values(r.columns)) for r in readings if r.meter in meters
+    ]
+
+
+def factor_refs(settings: Settings) -> tuple[FactorRef, ...]:
+    """The configured factor under each configured accounting profile."""
+    factor = load_factor(settings.carbon.factor)
+    return tuple(FactorRef(profile, factor) for profile in settings.carbon.profiles)
+
+
+def attributions(settings: Settings, factors: tuple[FactorRef, ...]) -> dict[str, Attribution]:
+    return {m.id: Attribution(m.role, m.parent, factors) for m in settings.meter}
+
+
+def first_events(settings: Settings, last_commit_ms: int | None, now_ms: int, rejected: str) -> list[Event]:
+    """Boot, the gap that the box left, and which configuration is in force."""
+    events = [Event(now_ms, "boot", data={"config": settings.digest})]
+    if last_commit_ms is None:
+        events.append(Event(now_ms, "epoch", data={"reason": "a new ledger was created"}))
+    elif now_ms > last_commit_ms:
+        seconds = (now_ms - last_commit_ms) // 1000
+        events.append(Event(last_commit_ms, "box_gap", until_ms=now_ms, data={"seconds": seconds}))
+    if rejected:
+        events.append(Event(now_ms, "config_rejected", data={"reason": rejected}))
+    else:
+        events.append(Event(now_ms, "config_applied", data={"digest": settings.digest}))
+    return events
+
+
+def opening(
+    settings: Settings,
+    meters: Mapping[str, Metered],
+    factors: Sequence[FactorRef],
+    clock: Clock,
+    boot: Boot,
+    events: Sequence[Event],
+) -> Commit:
+    """The commit before all readings of this run: boot, clock row, layouts, and the texts in force."""
+    now_ms, mono_ms = clock.now_ms(), clock.mono_ms()
+    return Commit(
+        t_ms=now_ms,
+        boot_id=boot.boot_id,
+        boot=boot,
+        clock=[ClockRow(boot.boot_id, mono_ms, now_ms - mono_ms, now_ms, "start")],
+        layouts=list({m.point.layout.digest: m.point.layout for m in meters.values()}.values()),
+        in_force=[
+            InForce("site", settings.site.id, settings.site.model_dump_json()),
+            InForce("config", "site.toml", settings.text),
+            *(InForce("profile", p.id, p.text) for p in {m.profile.id: m.profile for m in meters.values()}.values()),
+            *(InForce("meter", m.meter.id, m.meter.model_dump_json()) for m in meters.values()),
+            *(InForce("factor", ref.factor.id, ref.factor.text) for ref in factors),
+        ],
+        events=events,
+    )

@@ -1,0 +1,99 @@
+"""The frame of collect, uplink and web: configuration (or its last good copy), signals, systemd, log, exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import uvloop
+
+from engine.errors import StoreError
+from gateway.check import problems_for
+from gateway.config_file import find
+from gateway.last_good import Process, keep_last_good, load_or_last_good
+from gateway.notify import Notifier
+from gateway.settings import Settings
+
+log = logging.getLogger("wattledger")
+WATCHDOG_S = 10.0
+Work = Callable[["Frame"], Awaitable[None]]
+
+
+class Frame:
+    """What a process is given: its settings, when to stop, and whom to tell that it is ready."""
+
+    def __init__(self, name: Process, file: Path, notifier: Notifier) -> None:
+        self._name, self._file, self._notifier = name, file, notifier
+        self.stop = asyncio.Event()
+        self.settings, self.rejected = load_or_last_good(file, name, problems_for(name))
+        if self.rejected is not None:
+            log.error("running on the last good configuration: %s", self.rejected)
+
+    def ready(self) -> None:
+        """The process does its work now: systemd is told, and this configuration becomes the last good one."""
+        self._notifier.ready("the configuration file was rejected" if self.rejected else "")
+        if self.rejected is None:
+            try:
+                keep_last_good(self.settings, self._name)
+            except StoreError as error:
+                log.warning("%s; %s", error, error.hint)
+
+    def reload(self) -> Settings | None:
+        """The file again, after SIGHUP: its settings, or None (and `rejected`) where it is bad."""
+        self._notifier.reloading(time.monotonic_ns() // 1000)
+        settings, self.rejected = load_or_last_good(self._file, self._name, problems_for(self._name))
+        if self.rejected is not None:
+            log.error("the new configuration is rejected: %s", self.rejected)
+            self._notifier.ready("the configuration file was rejected")
+            return None
+        self.settings = settings
+        return settings
+
+
+async def _serve(frame: Frame, notifier: Notifier, work: Work) -> None:
+    """Run `work` until it ends or a signal stops it; after SIGHUP with a good file run it again under that."""
+    loop = asyncio.get_running_loop()
+    leaving = asyncio.Event()
+
+    def leave() -> None:
+        leaving.set()
+        frame.stop.set()
+        notifier.stopping()
+
+    def hang_up() -> None:
+        if frame.reload() is not None:
+            frame.stop.set()
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, leave)
+    loop.add_signal_handler(signal.SIGHUP, hang_up)
+    alive = asyncio.create_task(_alive(notifier))
+    try:
+        while not leaving.is_set():
+            frame.stop = asyncio.Event()
+            await work(frame)
+            if not frame.stop.is_set():
+                return
+    finally:
+        alive.cancel()
+
+
+async def _alive(notifier: Notifier) -> None:
+    """The watchdog is fed by the event loop itself: a stuck loop feeds nobody."""
+    while True:
+        notifier.watchdog()
+        await asyncio.sleep(notifier.watchdog_s or WATCHDOG_S)
+
+
+def run_process(name: Process, config: str | None, work: Work) -> int:
+    """Exit code 0 after a clean stop. Raises ConfigError when there is neither a good file nor a copy."""
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{name} %(levelname).1s %(message)s")
+    notifier = Notifier()
+    frame = Frame(name, find(config), notifier)
+    uvloop.run(_serve(frame, notifier, work))
+    return 0

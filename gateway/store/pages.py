@@ -1,0 +1,135 @@
+"""Bounded, read-only pages of `ledger.db`, whatever its writer is doing (DESIGN §5).
+
+A page is one query that is read to its end and so ends its own read transaction: an open one would make
+the -wal grow. Writer alive or killed: `mode=ro`. Writer stopped, or -shm gone: the file at rest, under a
+shared lock for the page; when the writer is back, the next page opens anew.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlite_utils import Database
+
+from engine.errors import StoreError
+from gateway.store.db import NAME, connect_reader, connect_resting, database, refuse_other_format, store_error
+from gateway.store.lock import RestLock
+
+PAGE_ROWS = 1000
+_OPEN_TRIES = 10  # a writer that is just starting has the lock, but not yet its -shm
+_OPEN_PAUSE_S = 0.05
+
+
+class Sizes(NamedTuple):
+    """Bytes of `ledger.db` and of its -wal."""
+
+    ledger: int
+    wal: int
+
+
+class Pages:
+    """Safe to share between threads; opens at the first page, so it may exist before the ledger does."""
+
+    def __init__(self, directory: Path) -> None:
+        self.path = directory / NAME
+        self.file_id = (0, 0)  # changes when another file takes the ledger's place
+        self._wal = self.path.with_name(NAME + "-wal")
+        self._rest = RestLock(directory)
+        self._db: Database | None = None
+        self._resting: tuple[int, ...] | None = None  # what the file at rest looked like when it was opened
+        self._busy = threading.Lock()
+
+    def page(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
+        """At most `PAGE_ROWS` rows. Raises StoreError: no ledger, another format, not permitted; Corrupt."""
+        return self._rows(sql, params, PAGE_ROWS)
+
+    def whole(self, sql: str) -> list[dict[str, Any]]:
+        """All rows of a small table of names."""
+        return self._rows(sql, (), None)
+
+    def unchanged(self, file_id: tuple[int, int]) -> bool:
+        """Is the file that was `file_id` still the one that is read?"""
+        return file_id == self.file_id == self._file_id()
+
+    def sizes(self) -> Sizes:
+        try:
+            return Sizes(self.path.stat().st_size, self._wal.stat().st_size if self._wal.exists() else 0)
+        except OSError as error:
+            raise self._absent(error) from error
+
+    def close(self) -> None:
+        with self._busy:
+            self._drop()
+
+    def _rows(self, sql: str, params: Sequence[Any], limit: int | None) -> list[dict[str, Any]]:
+        with self._busy:
+            try:
+                return list(islice(self._ready().query(sql, params), limit))
+            except sqlite3.Error as error:
+                self._drop()
+                raise store_error(error, self.path) from error
+            finally:
+                self._rest.release()
+
+    def _drop(self) -> None:
+        if self._db is not None:
+            self._db.conn.close()
+        self._db = None
+        self._resting = None
+
+    def _ready(self) -> Database:
+        file_id = self._file_id()
+        if self._db is not None and (file_id != self.file_id or not self._still_true()):
+            self._drop()
+        if self._db is None:
+            self._db = self._open()
+            self.file_id = file_id
+        return self._db
+
+    def _still_true(self) -> bool:
+        """A file at rest is still at rest and unchanged; takes the rest lock for this page."""
+        return self._resting is None or (self._rest.acquire() and self._look() == self._resting)
+
+    def _open(self) -> Database:
+        self._rest.release()
+        for attempt in range(_OPEN_TRIES):
+            try:
+                conn = connect_reader(self.path)
+                break
+            except sqlite3.OperationalError as refused:
+                if self._rest.acquire():
+                    self._resting = self._look()
+                    conn = connect_resting(self.path)
+                    break
+                if attempt == _OPEN_TRIES - 1:
+                    raise store_error(refused, self.path) from refused
+                time.sleep(_OPEN_PAUSE_S)
+        try:
+            refuse_other_format(conn, self.path)
+        except BaseException:
+            conn.close()
+            raise
+        return database(conn)
+
+    def _file_id(self) -> tuple[int, int]:
+        try:
+            stat = self.path.stat()
+        except OSError as error:
+            raise self._absent(error) from error
+        return (stat.st_dev, stat.st_ino)
+
+    def _look(self) -> tuple[int, ...]:
+        stats = [path.stat() for path in (self.path, self._wal) if path.exists()]
+        return tuple(n for stat in stats for n in (stat.st_size, stat.st_mtime_ns))
+
+    def _absent(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"{self.path}: {error.strerror}",
+            hint="`wattledger collect` creates it: has it run with this [store] path, and may you read there?",
+        )

@@ -1,0 +1,73 @@
+// Upload, storage and buses.
+import { byId, facts, make, say } from "./dom.js";
+import * as format from "./format.js";
+import { t } from "./i18n.js";
+import { state } from "./state.js";
+
+const UPLOAD_LEVEL = { offline: "warning", nobody: "warning", stopped: "warning", refused: "error" };
+const BUSY_WARNING = 0.8;
+const DISK_WARNING = 0.9;
+
+export function showPanels() {
+  showUpload();
+  showStorage();
+  showBuses();
+}
+
+function showUpload() {
+  const upload = state.status.upload;
+  byId("upload-state").className = `lead ${UPLOAD_LEVEL[upload.state] ?? ""}`;
+  say(byId("upload-state"), t(`upload.state.${upload.state}`));
+  const pairs = [[t("upload.broker"), upload.broker]];
+  if (upload.detail) pairs.push([t("upload.detail"), upload.detail]);
+  for (const [stream, count] of Object.entries(upload.backlog)) {
+    pairs.push([`${t("upload.backlog")}: ${t(`stream.${stream}`)}`, t("upload.rows", { count })]);
+  }
+  for (const [stream, seq] of Object.entries(upload.cursor)) {
+    pairs.push([`${t("upload.cursor")}: ${t(`stream.${stream}`)}`, `#${format.number(seq)}`]);
+  }
+  if (upload.proof) pairs.push([t("upload.proof"), upload.proof]);
+  facts(byId("upload-facts"), pairs);
+}
+
+function showStorage() {
+  const { storage } = state.status;
+  const used = storage.total_bytes ? 1 - storage.free_bytes / storage.total_bytes : 0;
+  byId("storage-state").className = `lead ${storage.error ? "error" : ""}`;
+  say(byId("storage-state"), storage.error ? t("storage.state.error") : t("storage.state.ok", {
+    free: format.bytes(storage.free_bytes), total: format.bytes(storage.total_bytes),
+  }));
+  const bar = byId("storage-bar");
+  bar.className = used > DISK_WARNING ? "bar warning" : "bar";
+  bar.firstElementChild.style.width = `${(100 * used).toFixed(1)}%`;
+  const pairs = [[t("storage.ledger"), format.bytes(storage.ledger_bytes)]];
+  if (storage.hint) pairs.push([t("storage.hint"), storage.hint]);
+  for (const stream of ["readings", "intervals"]) {
+    if (stream in storage.last_seq) pairs.push([t(`storage.${stream}`), format.number(storage.last_seq[stream])]);
+  }
+  facts(byId("storage-facts"), pairs);
+}
+
+function showBuses() {
+  const buses = Object.entries(state.buses);
+  const list = byId("bus-rows");
+  if (!buses.length) {
+    list.replaceChildren(make("li", "muted", t("buses.none")));
+    return;
+  }
+  list.replaceChildren(...buses.map(([id, bus]) => busRow(id, bus)));
+}
+
+function busRow(id, bus) {
+  const up = bus.up !== false;
+  const words = up ? t("buses.up") : bus.reason || t("buses.down");
+  const busy = bus.utilisation;
+  const text = up && busy !== undefined ? t("buses.load", { percent: format.percent(busy) }) : words;
+  const row = make("li", "", make("p", "", make("b", "", id), make("span", up ? "muted tabular" : "down", text)));
+  if (busy !== undefined) {
+    const fill = make("i");
+    fill.style.width = `${(100 * Math.min(1, busy)).toFixed(1)}%`;
+    row.append(make("div", busy > 1 ? "bar error" : busy > BUSY_WARNING ? "bar warning" : "bar", fill));
+  }
+  return row;
+}

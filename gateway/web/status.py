@@ -1,0 +1,146 @@
+"""How the plant is, from facts: the status document and the parts of its sentence. Pure.
+
+The page puts each part into words of its language (`sentence.{key}` in static/i18n).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from gateway.timespan import parse_utc
+from gateway.web.sources import Row
+
+Level = Literal["ok", "warning", "error"]
+Collect = Literal["running", "stopped", "never"]
+UploadState = Literal["none", "up_to_date", "catching_up", "offline", "refused", "nobody", "stopped"]
+
+LIVE_MAX_AGE_MS = 5000  # older means that `collect` does not run (DESIGN §6, exit code 9)
+SILENT_INTERVALS = 3
+SILENT_MIN_MS = 5000
+NAMED_MAX = 3  # silent meters that the sentence names
+DISK_LOW_SHARE = 0.05
+LEVELS: tuple[Level, ...] = ("ok", "warning", "error")
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What `uplink` last wrote about itself. `backlog` and `cursor` are rows and seq per stream."""
+
+    state: UploadState
+    broker: str
+    backlog: Mapping[str, int]
+    cursor: Mapping[str, int]
+    detail: str = ""
+    proof: str = ""
+    age_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """Sizes in bytes; `error` where the ledger cannot be read, with its `hint`."""
+
+    ledger_bytes: int
+    free_bytes: int
+    total_bytes: int
+    last_seq: Mapping[str, int]
+    error: str = ""
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One clause of the status sentence."""
+
+    key: str
+    level: Level
+    args: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class MeterStates:
+    """Meter ids by what they do: answering, silent after they once answered, or not heard of yet."""
+
+    answering: tuple[str, ...]
+    silent: tuple[str, ...]
+    waiting: tuple[str, ...]
+
+
+def collect_state(live: Row | None, age_ms: int | None) -> Collect:
+    if live is None:
+        return "never"
+    return "stopped" if age_ms is None or age_ms > LIVE_MAX_AGE_MS else "running"
+
+
+def meter_states(intervals_ms: Mapping[str, int], live: Row | None) -> MeterStates:
+    """Which meters answer, by the live file's own clock, so a stopped `collect` makes none of them silent."""
+    answering, silent, waiting = [], [], []
+    now_ms = parse_utc(live["t"]) if live else 0
+    payloads = live["meters"] if live else {}
+    for meter, interval_ms in intervals_ms.items():
+        payload = payloads.get(meter)
+        if payload is None:
+            waiting.append(meter)
+        elif now_ms - parse_utc(payload["t"]) > max(SILENT_INTERVALS * interval_ms, SILENT_MIN_MS):
+            silent.append(meter)
+        else:
+            answering.append(meter)
+    return MeterStates(tuple(answering), tuple(silent), tuple(waiting))
+
+
+def sentence(
+    collect: Collect, age_ms: int | None, meters: MeterStates, upload: Upload, storage: Storage
+) -> list[Part]:
+    """The clauses, in the order in which they are read."""
+    return [
+        *_metering(collect, age_ms, meters),
+        *([] if collect == "never" else [_UPLOAD[upload.state](upload)]),
+        *_storage(storage),
+    ]
+
+
+def level(parts: Sequence[Part]) -> Level:
+    """The worst level of the parts."""
+    return max((part.level for part in parts), key=LEVELS.index)
+
+
+def _metering(collect: Collect, age_ms: int | None, meters: MeterStates) -> list[Part]:
+    total = len(meters.answering) + len(meters.silent) + len(meters.waiting)
+    if not total:
+        return [Part("no_meters", "warning", {})]
+    if collect == "never":
+        return [Part("not_started", "error", {})]
+    if collect == "stopped":
+        return [Part("metering_stopped", "error", {"age_ms": age_ms})]
+    parts = []
+    if meters.silent:
+        counts = {"count": len(meters.silent), "total": total}
+        parts.append(Part("silent", "warning", {**counts, "meters": list(meters.silent[:NAMED_MAX])}))
+    if meters.waiting:
+        counts = {"count": len(meters.waiting), "total": total}
+        parts.append(Part("waiting", "warning", {**counts, "meters": list(meters.waiting[:NAMED_MAX])}))
+    return parts or [Part("all_answer", "ok", {"count": total})]
+
+
+_UPLOAD = {
+    "none": lambda upload: Part("upload_none", "ok", {}),
+    "up_to_date": lambda upload: Part("upload_up_to_date", "ok", {}),
+    "catching_up": lambda upload: Part("upload_catching_up", "ok", _rows(upload)),
+    "offline": lambda upload: Part("upload_offline", "warning", _rows(upload)),
+    "refused": lambda upload: Part("upload_refused", "error", _rows(upload)),
+    "nobody": lambda upload: Part("upload_nobody", "warning", _rows(upload)),
+    "stopped": lambda upload: Part("upload_stopped", "warning", {}),
+}
+
+
+def _rows(upload: Upload) -> dict[str, int]:
+    return {"count": sum(upload.backlog.values())}
+
+
+def _storage(storage: Storage) -> list[Part]:
+    if storage.error:
+        return [Part("ledger_unreadable", "error", {"error": storage.error})]
+    if storage.total_bytes and storage.free_bytes < DISK_LOW_SHARE * storage.total_bytes:
+        return [Part("disk_low", "warning", {"bytes": storage.free_bytes})]
+    return []

@@ -1,0 +1,127 @@
+"""The plant of `wattledger demo`: a small factory with a main meter, lines, ancillaries and photovoltaics.
+
+The main meter carries exactly the sum of everything behind it, so the energy balance closes to the mW·ms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from simulators.load_shape import Compressor, Constant, Load, Motor, Photovoltaic, Shifts, Sum, mix
+from simulators.plant import ClockMs, steady_clock
+from simulators.simulation import MeterSpec, Simulation, SiteSpec, WireSpec
+from simulators.true_energy import INTEGRALS
+
+KW = 1_000_000  # mW
+MAIN = "main-1"
+METERS_MIN = 8
+METERS_MAX = 200
+UNITS_PER_LINE = 100
+_TIMEZONES = {"zh": "Asia/Shanghai", "en": "Europe/Berlin"}
+_SITE_NAMES = {"zh": "示范工厂", "en": "Demo factory"}
+_NAMES: dict[str, tuple[str, str]] = {
+    MAIN: ("进线总表", "Grid main"),
+    "press-1": ("1号冲压机", "Press 1"),
+    "press-2": ("2号冲压机", "Press 2"),
+    "compressor-1": ("空压机", "Air compressor"),
+    "hvac-1": ("暖通空调", "HVAC"),
+    "lighting-1": ("车间照明", "Hall lighting"),
+    "paint-1": ("喷涂线", "Paint line"),
+    "pv-1": ("屋顶光伏", "Rooftop PV"),
+}
+_MACHINE = ("机床{n}", "Machine tool {n}")
+
+
+def demo_plant(
+    meters: int = METERS_MIN, seed: int = 7, *, language: str = "en", clock: ClockMs | None = None
+) -> Simulation:
+    """The demo's simulation, not yet started; `meters` counts all of them, the main meter included.
+
+    Raises ValueError for a number or a language that it cannot do.
+    """
+    if not METERS_MIN <= meters <= METERS_MAX or language not in _TIMEZONES:
+        raise ValueError(f"a demo has {METERS_MIN} to {METERS_MAX} meters and speaks zh or en, not {meters}, {language!r}")
+    clock = clock or steady_clock()
+    zone = ZoneInfo(_TIMEZONES[language])
+    local = datetime.fromtimestamp(clock() / 1000, zone).utcoffset()
+    offset_ms = int(local.total_seconds()) * 1000 if local else 0
+    wires = [_named(wire, language) for wire in _wires(meters, seed, offset_ms)]
+    site = SiteSpec("demo", _SITE_NAMES[language], zone.key, language)
+    return Simulation(site, wires, clock, seed=seed, utc_offset_ms=offset_ms)
+
+
+def _wires(meters: int, seed: int, offset_ms: int) -> list[WireSpec]:
+    """Everything behind the main meter on its buses, and the main meter on a bus of its own."""
+
+    def line(number: int, day_kw: int, night_kw: int, weekend_kw: int, tan_milli: int = 600) -> Shifts:
+        levels = (day_kw * KW, night_kw * KW, weekend_kw * KW)
+        return Shifts(seed + number, *levels, tan_milli=tan_milli, utc_offset_ms=offset_ms)
+
+    press_1 = Sum((line(1, 62, 18, 9), Motor(seed + 11, 22 * KW, KW, 40, 20)))
+    press_2 = Sum((line(2, 48, 12, 7), Motor(seed + 12, 15 * KW, KW, 55, 25)))
+    hall = [
+        _meter("press-1", "eastron-sdm630", press_1, 1, "250 kW", seed),
+        _meter("press-2", "eastron-sdm630", press_2, 2, "200 kW", seed),
+        _meter("compressor-1", "abb-b23", Compressor(seed + 3, 37 * KW, 9 * KW), 3, "90 kW", seed),
+    ]
+    services = [
+        _meter("hvac-1", "schneider-iem3155", Sum((line(4, 26, 11, 12, 480), Constant(3 * KW, KW))), 1, "80 kW", seed),
+        _meter("lighting-1", "chint-dtsu666", line(5, 14, 5, 2, 120), 2, "40 kW", seed),
+    ]
+    field_bus = [
+        replace(_meter("paint-1", "acrel-dtsd1352", line(6, 55, 16, 8, 700), 1, "160 kW", seed), scales={"ct": 40}),
+        replace(
+            _meter("pv-1", "eastron-sdm630", Photovoltaic(seed + 7, 90 * KW, utc_offset_ms=offset_ms), 2, "120 kW", seed),
+            role="generation",
+        ),
+    ]
+    field_bus = [replace(meter, interval="2s") for meter in field_bus]
+    machines = [_machine(number, seed, offset_ms) for number in range(1, meters - METERS_MIN + 1)]
+    behind = [*hall, *services, *field_bus, *machines]
+    main = _meter(MAIN, "siemens-pac3200", Sum(tuple(meter.load for meter in behind)), 1, f"{1 + len(behind) // 5} MW", seed)
+    wires = [
+        WireSpec("main", "modbus-tcp", (replace(main, role="grid", parent=""),)),
+        WireSpec("hall-a", "modbus-tcp", tuple(hall)),
+        WireSpec("services", "modbus-rtu-tcp", tuple(services)),
+        WireSpec("field", "modbus-rtu", tuple(field_bus), baud=38_400),
+    ]
+    for first in range(0, len(machines), UNITS_PER_LINE):
+        part = machines[first : first + UNITS_PER_LINE]
+        wires.append(WireSpec(f"hall-b{first // UNITS_PER_LINE + 1}", "modbus-tcp", tuple(part)))
+    return wires
+
+
+def _machine(number: int, seed: int, offset_ms: int) -> MeterSpec:
+    """One of many like machine tools, each with its own habits."""
+    chance = mix(seed, 1000 + number)
+    base = Shifts(
+        seed + 100 + number, (4 + chance % 9) * KW, KW, KW // 2, tan_milli=450 + chance % 300, utc_offset_ms=offset_ms
+    )
+    motor = Motor(seed + 500 + number, (2 + chance % 4) * KW, KW // 5, 30 + chance % 60, 15 + chance % 10)
+    profile = ("eastron-sdm630", "abb-b23", "schneider-iem3155")[number % 3]
+    unit = (number - 1) % UNITS_PER_LINE + 1
+    return _meter(f"machine-{number}", profile, Sum((base, motor)), unit, "60 kW", seed)
+
+
+def _meter(id_: str, profile: str, load: Load, unit: int, rated_power: str, seed: int) -> MeterSpec:
+    """A meter behind the main one, with registers that have been counting for some years."""
+    past = mix(seed, sum(id_.encode()))
+    starts = {INTEGRALS[0]: past % 9_000_000_000, INTEGRALS[2]: past % 4_000_000_000}
+    return MeterSpec(id_, profile, load, unit, rated_power=rated_power, parent=MAIN, starts_mwh=starts)
+
+
+def _named(wire: WireSpec, language: str) -> WireSpec:
+    which = 0 if language == "zh" else 1
+
+    def name(id_: str) -> str:
+        return _NAMES[id_][which] if id_ in _NAMES else _MACHINE[which].format(n=id_.rsplit("-", 1)[-1])
+
+    return replace(wire, meters=tuple(replace(meter, name=name(meter.id)) for meter in wire.meters))
+
+
+def load_of(wires: Sequence[WireSpec], meter: str) -> Load:
+    """The load of a meter by id. Raises KeyError."""
+    return {spec.id: spec.load for wire in wires for spec in wire.meters}[meter]
