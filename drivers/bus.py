@@ -40,6 +40,50 @@ class Answer:
     tag_ms: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class BusConfig:
+    """How to reach a wire: the `[[bus]]` table of site.toml in the words of this room."""
+
+    id: str
+    protocol: str  # modbus-tcp, modbus-rtu, modbus-rtu-tcp, iec104
+    host: str = ""
+    port: int = 0
+    device: str = ""
+    baud: int = 9600
+    parity: str = "N"
+    stop_bits: int = 1
+    timeout_ms: int = 1000
+
+    @property
+    def place(self) -> str:
+        """Where it is, for messages."""
+        return self.device or f"{self.host}:{self.port}"
+
+
+@dataclass(slots=True)
+class Backoff:
+    """Waits that double from `first_ms` to `limit_ms` while something stays dead; the caller has the clock."""
+
+    first_ms: int = 1000
+    limit_ms: int = 60_000
+    failures: int = 0
+    until_ms: int = 0
+
+    def ready(self, now_ms: int) -> bool:
+        """Whether it is time to try (again)."""
+        return now_ms >= self.until_ms
+
+    def failed(self, now_ms: int) -> int:
+        """Books a failure; returns the wait in ms before the next try is due."""
+        wait_ms = min(self.limit_ms, self.first_ms << min(self.failures, 20))
+        self.failures += 1
+        self.until_ms = now_ms + wait_ms
+        return wait_ms
+
+    def succeeded(self) -> None:
+        self.failures = self.until_ms = 0
+
+
 class PolledBus(Protocol):
     """A wire where nothing comes unless asked. Calls come one at a time per bus connection."""
 

@@ -1,7 +1,7 @@
 """From columns as sent to values. Pure: the log of years is read with the same lines.
 
-`values` is for people and clouds: SI units, the meter's own resolution, no binary noise. `engine_values` is for
-arithmetic: exact integers of mWh, mvarh, mW and mvar, rounded half-even once.
+`values` is for people and clouds: SI units, the meter's own resolution, no binary noise. `engine_values` is
+for arithmetic: exact integers of mWh, mvarh, mW and mvar, rounded half-even once.
 What is NaN, infinite, marked as missing or outside the sane range of its quantity is absent.
 """
 
@@ -116,8 +116,10 @@ class Converter:
             scales: dict[str, int | Fraction | None] = {}
             for name, index, factor in self._scales:
                 number = numbers[index]
-                plain = factor == 1 and isinstance(number, int)
-                scales[name] = number if number is None or plain else Fraction(number) * factor
+                if isinstance(number, int) and factor == 1:
+                    scales[name] = number
+                else:
+                    scales[name] = None if number is None else Fraction(number) * factor
             for refs in self._ref_sets:
                 known = [scale for name in refs if (scale := scales[name]) is not None]
                 products.append(prod(known) if len(known) == len(refs) else None)
@@ -129,14 +131,14 @@ def _is_scale(column: Column) -> bool:
 
 
 class _Numbers:
-    """Raw columns → numbers in the column's own unit, None where not known; only `used` columns are looked at."""
+    """Raw columns → numbers in the column's own unit, None where not known; looks at `used` columns only."""
 
     def __init__(self, columns: Sequence[Column], used: Sequence[int]) -> None:
         self.width = len(columns)
         self.floats = []
-        for wire, pattern, code, nan in (("float32", "I", "f", 0x7FC00000), ("float64", "q", "d", 0x7FF8 << 48)):
+        for wire, stored, code, nan in (("float32", "I", "f", 0x7FC00000), ("float64", "q", "d", 0x7FF8 << 48)):
             if places := [i for i in used if columns[i].wire == wire]:
-                pack, unpack = struct.Struct(f"{len(places)}{pattern}"), struct.Struct(f"{len(places)}{code}")
+                pack, unpack = struct.Struct(f"{len(places)}{stored}"), struct.Struct(f"{len(places)}{code}")
                 self.floats.append((places, pack.pack, unpack.unpack, nan))
         self.unsigned64 = [i for i in used if columns[i].wire == "uint64"]
         self.missing = [(i, frozenset(columns[i].missing)) for i in used if columns[i].missing]
@@ -252,7 +254,7 @@ class _Shown:
 
 
 def _decimal_places() -> list[tuple[int, float]]:
-    """By exponent + 149: the power of ten whose step is just above that of a float32, and half of the latter."""
+    """By exponent + 149: the power of ten whose step is just above a float32's, and half of the latter step."""
     table = []
     for exponent in range(-149, 129):
         step, power = 2.0 ** max(exponent - 24, -149), 1

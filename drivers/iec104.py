@@ -8,32 +8,24 @@ process: it is started again within two seconds, and the link's state says so.
 from __future__ import annotations
 
 import asyncio
-import json
-import os
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, tzinfo
-from pathlib import Path
 from typing import Literal
 
 from drivers.bus import Answer, MeterPoint
 from drivers.iec104_asdu import COUNTER_INTERROGATION, END_OF_INIT, GENERAL_INTERROGATION, decode
 from drivers.iec104_inquiry import Inquiry
-from drivers.iec104_map import MeterMap, PointTable
-from drivers.iec104_pipe import Command, Kind, Order, Records, Setup
+from drivers.iec104_map import PointTable
+from drivers.iec104_pipe import Kind, Order, Setup
+from drivers.iec104_process import ClientProcess
 from drivers.profile import MeterProfile
 from engine.errors import BadFrame, DriverError, LinkDown
 
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0)
 STEADY_S = 30.0  # a process that lived so long starts the back-off anew
-STOP_S = 2.0
 GENERAL_RETRY_S = 60.0
-CHUNK = 65536
-_ROOT = str(Path(__file__).resolve().parent.parent)
-# Interrogation type and qualifier of each order: QOI station; QCC general with FRZ 0 read, 1 freeze without reset.
+# Interrogation type and qualifier of each order: QOI station; QCC general, read or freeze without reset.
 _WIRE: dict[Order, tuple[int, int]] = {
     "general": (GENERAL_INTERROGATION, 20),
     "counters": (COUNTER_INTERROGATION, 0x05),
@@ -42,7 +34,7 @@ _WIRE: dict[Order, tuple[int, int]] = {
 
 
 class Iec104Bus:
-    """A ListeningBus on one TCP connection. `discarded` counts, by reason, objects that were no value.
+    """A ListeningBus on one TCP connection. `discarded` counts, by reason, what came and was no value.
 
     `wall_ms` turns a monotonic instant [ns] into UTC ms: time tags are judged by it. `zone` is what the
     station's clock shows. `freeze` holds the counters (without reset) before each reading of them.
@@ -63,6 +55,7 @@ class Iec104Bus:
     ) -> None:
         self.id = id_
         self.discarded: Counter[str] = Counter()
+        self._where = f"{host}:{port}"
         self._setup: Setup = {"host": host, "port": port}
         self._profiles = profiles
         self._wall_ms = wall_ms
@@ -71,15 +64,15 @@ class Iec104Bus:
         self._freeze = freeze == "freeze"
         self._zone = zone
         self._table = PointTable((), profiles)
+        self._process: ClientProcess | None = None
         self._inquiries: list[Inquiry] = []
-        self._process: Process | None = None
-        self._up = False
-        self._reason = "not started"
-        self._link_state = ""
-        self._deliver: Callable[[Answer], None] = _nowhere
-        self._state: Callable[[bool, str], None] = _unheard
-        self._due: dict[int, float] = {}  # common address → loop time of its next general interrogation
-        self._general_wake = asyncio.Event()
+        self._generals_due: dict[int, float] = {}  # common address → loop time
+        self._generals_changed = asyncio.Event()
+        self._up: bool | None = None
+        self._reason = "not connected yet"
+        self._link = ""  # c104's word for it
+        self._deliver: Callable[[Answer], None] | None = None
+        self._state: Callable[[bool, str], None] | None = None
 
     async def run(
         self,
@@ -87,46 +80,137 @@ class Iec104Bus:
         deliver: Callable[[Answer], None],
         state: Callable[[bool, str], None],
     ) -> None:
-        """Connect, reconnect and deliver until cancelled. Raises ConfigError where two meters share an object."""
+        """Connect, reconnect and deliver until cancelled. ConfigError where two meters claim one object."""
         self._table = PointTable(points, self._profiles)
         self._deliver, self._state = deliver, state
+        generals = asyncio.create_task(self._keep_general())
         loop, failures = asyncio.get_running_loop(), 0
-        general = asyncio.create_task(self._keep_general())
         try:
             while True:
                 since = loop.time()
-                self._turn(False, await self._serve())
+                self._process = ClientProcess(self._setup)
+                self._turn(False, await self._process.run(self._record))
                 failures = 0 if loop.time() - since > STEADY_S else failures
                 await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
                 failures += 1
         finally:
-            general.cancel()
+            generals.cancel()
             await self.close()
 
     async def interrogate(self, point: MeterPoint) -> None:
-        """Counter interrogation of one meter. Meters of one common address that ask together share the command.
+        """Counter interrogation of one meter; meters of one common address that ask together share it.
 
-        Returns when all counters of the meter came, or the station ended the interrogation and some came.
-        Raises LinkDown, Refused, NoReply.
+        Returns when all counters of the meter came, or when the station ended the interrogation or the time
+        is over and some came. Raises LinkDown, Refused, NoReply.
         """
-        meter = self._table.meters[point.id]
         if self._freeze:
-            await self._ask("freeze", point.address, frozenset(), point.id)
-        await self._ask("counters", point.address, meter.counters, point.id)
+            await self._ask("freeze", point.address, point.id)
+        await self._ask("counters", point.address, point.id)
 
     def answers(self, point: MeterPoint) -> bool:
         """For a map without counters: link active and the point not IV/NT."""
-        return self._up and self._table.meters[point.id].topical()
+        return self._up is True and self._table.meters[point.id].topical()
 
     async def close(self) -> None:
-        """End the client process."""
-        process, self._process = self._process, None
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
+        """End the client process. `run` is to be cancelled first: it would start another."""
+        if self._process is not None:
+            await self._process.stop()
+
+    def _record(self, kind: Kind, mono_ns: int, payload: bytes) -> None:
+        if kind is Kind.ASDU:
+            self._take(payload, mono_ns)
+        else:
+            self._follow(payload.decode())
+
+    def _take(self, payload: bytes, mono_ns: int) -> None:
         try:
-            await asyncio.wait_for(process.wait(), STOP_S)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+            asdu = decode(payload, self._zone)
+        except BadFrame as error:
+            self.discarded[str(error)] += 1
+            return
+        if asdu.type == END_OF_INIT:
+            self._call_general([asdu.ca] if asdu.ca in self._generals_due else [])
+        answers = self._table.answers(asdu, mono_ns, self._wall_ms(mono_ns), self._discard)
+        for answer in answers:
+            if self._deliver is not None:
+                self._deliver(answer)
+        for inquiry in self._inquiries:
+            inquiry.take(asdu, answers)
+
+    def _discard(self, why: str) -> None:
+        self.discarded[why] += 1
+
+    def _follow(self, link: str) -> None:
+        """A new state of c104's link: say what it means."""
+        before, self._link = self._link, link
+        if link == "OPEN":
+            self._turn(True, f"connected to {self._where}")
+            self._call_general(self._table.addresses)
+        elif link.startswith("CLOSED") and before == "OPEN":
+            self._turn(False, f"the connection to {self._where} was cut")
+        elif link == "CLOSED_AWAIT_RECONNECT" and before == "OPEN_MUTED":
+            self._turn(False, f"{self._where} takes the connection but does not confirm STARTDT")
+        elif link == "CLOSED_AWAIT_RECONNECT":
+            self._turn(False, f"no connection to {self._where}")
+
+    def _turn(self, up: bool, reason: str) -> None:
+        if (up, reason) == (self._up, self._reason):
+            return
+        self._up, self._reason = up, reason
+        if not up:
+            self._table.forget()
+            self._generals_due.clear()
+            for inquiry in self._inquiries:
+                inquiry.lose(reason)
+        if self._state is not None:
+            self._state(up, reason)
+
+    async def _ask(self, order: Order, ca: int, asker: str) -> None:
+        """Send an order, or join the same one under way, and wait for what the asking meter needs from it."""
+        if not self._up or self._process is None:
+            host, port = self._setup["host"], self._setup["port"]
+            raise LinkDown(self._reason, hint=f"see whether the station listens: nc -zv {host} {port}")
+        counters = self._table.meters[asker].counters if order == "counters" else frozenset()
+        type_, qualifier = _WIRE[order]
+        inquiry = next((i for i in self._inquiries if i.joinable(ca, type_, qualifier, asker)), None)
+        if inquiry is None:
+            inquiry = Inquiry(ca, type_, qualifier)
+            self._inquiries.append(inquiry)
+            self._process.send({"command": order, "ca": ca})
+        try:
+            await inquiry.wait(counters, asker, self._timeout_s)
+        finally:
+            if not inquiry.waiting:
+                self._inquiries.remove(inquiry)
+        inquiry.verdict(counters, asker, self._timeout_s)
+
+    def _call_general(self, addresses: list[int]) -> None:
+        now = asyncio.get_running_loop().time()
+        self._generals_due.update(dict.fromkeys(addresses, now))
+        self._generals_changed.set()
+
+    async def _keep_general(self) -> None:
+        """General interrogation of each common address when it is due, one after the other."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._generals_changed.clear()
+            for ca in [ca for ca, due in self._generals_due.items() if due <= loop.time()]:
+                pause = await self._general(ca)
+                if ca in self._generals_due:
+                    self._generals_due[ca] = loop.time() + pause
+            wait_s = min(self._generals_due.values(), default=loop.time() + GENERAL_RETRY_S) - loop.time()
+            try:
+                await asyncio.wait_for(self._generals_changed.wait(), max(wait_s, 0))
+            except TimeoutError:
+                continue
+
+    async def _general(self, ca: int) -> float:
+        """Returns the seconds to the next one."""
+        try:
+            await self._ask("general", ca, asker="")
+        except LinkDown:
+            return 0.0
+        except DriverError as error:
+            self.discarded[str(error)] += 1
+            return GENERAL_RETRY_S
+        return self._general_interval_s

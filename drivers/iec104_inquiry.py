@@ -1,6 +1,6 @@
 """An interrogation under way: what was asked of a common address, and what has come back so far.
 
-c104's `wait_for_response` misses answers, so the answer is recognised here, on the ASDUs, with our own deadline.
+c104's `wait_for_response` misses answers, so they are recognised here, on the ASDUs, with our own deadline.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 
 from drivers.bus import Answer
 from drivers.iec104_asdu import ACT_CON, ACT_TERM, COUNTER_CAUSES, UNKNOWN, Asdu
-from drivers.iec104_map import MeterMap
 from engine.errors import LinkDown, NoReply, Refused
 
 
@@ -50,6 +49,11 @@ class Inquiry:
         elif asdu.cause == ACT_TERM:
             self.confirmed = self.ended = True
 
+    def joinable(self, ca: int, type_: int, qualifier: int, asker: str) -> bool:
+        """Whether `asker` may wait for this one too: it is the same command, and new to the asker."""
+        same = (self.ca, self.type, self.qualifier) == (ca, type_, qualifier)
+        return same and asker not in self.asked and not (self.ended or self.lost or self.refused)
+
     def lose(self, reason: str) -> None:
         """The link went down."""
         self.lost = reason
@@ -62,6 +66,7 @@ class Inquiry:
 
     async def wait(self, counters: frozenset[int], meter: str, timeout_s: float) -> None:
         """Until settled for these counters of the meter, at most `timeout_s`."""
+        self.asked.add(meter)
         self.waiting += 1
         try:
             async with asyncio.timeout(timeout_s):
@@ -85,16 +90,11 @@ class Inquiry:
                 hint="compare address (common address) in site.toml with the station's point table",
             )
         if not self.confirmed and not self.heard.get(meter):
-            raise NoReply(
-                f"common address {self.ca} did not answer interrogation type {self.type} within {timeout_s:g} s"
-            )
+            what = f"common address {self.ca} did not answer interrogation type {self.type}"
+            raise NoReply(f"{what} within {timeout_s:g} s")
         if counters and not self.heard.get(meter):
             raise NoReply(
                 f"common address {self.ca} confirmed the interrogation but sent no counter of {meter}",
                 hint="compare ioa_base in site.toml and the profile's ioa with the station's point table",
             )
 
-
-def of_meter(meter: MeterMap) -> tuple[frozenset[int], str]:
-    """What an inquiry must bring for a meter."""
-    return meter.counters, meter.point.id

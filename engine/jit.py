@@ -22,12 +22,13 @@ from engine import continuity, kernels, records, steps
 
 Kernel = Callable[..., Any]
 Mode = Literal["cached", "uncached", "python"]
+_ENTRIES = ("ingest", "level", "extend")
 _CACHE_FAULTS = (RuntimeError, OSError, EOFError, pickle.PickleError, AttributeError, ImportError, KeyError, IndexError,
                  TypeError, ValueError)  # fmt: skip
 
 
 class Kernels:
-    """`ingest` and `level` in one of three modes; `mode` says which it became."""
+    """`ingest`, `level` and `extend` in one of three modes; `mode` says which it became."""
 
     def __init__(self, mode: Mode) -> None:
         space: dict[str, Any] = {"__name__": "engine.kernels", "__builtins__": __builtins__}
@@ -43,15 +44,15 @@ class Kernels:
         for function in functions:
             copy = FunctionType(function.__code__, space, function.__name__)
             copy.__qualname__ = f"{function.__name__}_{digest.hexdigest()[:12]}"
-            space[function.__name__] = copy if mode == "python" else _compile(copy, cached=mode == "cached")
+            space[function.__name__] = copy
+        if mode != "python":
+            for function in functions:
+                entry = mode == "cached" and function.__name__ in _ENTRIES  # a cached entry brings its helpers along
+                space[function.__name__] = numba.njit(space[function.__name__], nogil=True, cache=entry)
         self.mode = mode
         self.ingest: Kernel = space["ingest"]
         self.level: Kernel = space["level"]
         self.extend: Kernel = space["extend"]
-
-
-def _compile(function: FunctionType, *, cached: bool) -> Any:
-    return numba.njit(function, nogil=True, cache=cached)
 
 
 @cache
@@ -78,7 +79,7 @@ def warm_up(progress: Callable[[str], None] | None = None) -> Mode:
     tell = progress or (lambda _line: None)
     tell("preparing the energy kernels (compiling takes some seconds the first time)")
     mode = load().mode
-    tell("energy kernels ready" if mode == "cached" else "energy kernels ready, without a cache: NUMBA_CACHE_DIR is not usable")
+    tell("energy kernels ready" + ("" if mode == "cached" else ", without a cache: NUMBA_CACHE_DIR is not usable"))
     return mode
 
 

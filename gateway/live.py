@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,14 @@ STALE_MS = 5000
 
 
 class LiveReader:
-    """Looks at `{runtime}/live`; parses it only when it was replaced. Never raises: the file is droppable."""
+    """Looks at `{runtime}/live`; parses it only when it was replaced. Never raises: the file is droppable.
 
-    def __init__(self, runtime: Path) -> None:
+    `now_ms` gives the wall time in UTC ms, the same clock that stamps files.
+    """
+
+    def __init__(self, runtime: Path, now_ms: Callable[[], int]) -> None:
         self.path = runtime / FILE
+        self._now_ms = now_ms
         self._seen: tuple[int, int, int] | None = None
         self._body: dict[str, Any] | None = None
         self._modified_ms = 0
@@ -34,12 +39,12 @@ class LiveReader:
             self._seen = self._body = None
         return self._body
 
-    def age_ms(self, now_ms: int) -> int | None:
+    def age_ms(self) -> int | None:
         """Milliseconds since the file was last replaced, as of the latest `read`; None without a file."""
-        return None if self._body is None else max(0, now_ms - self._modified_ms)
+        return None if self._body is None else max(0, self._now_ms() - self._modified_ms)
 
-    def running(self, now_ms: int) -> bool:
+    def running(self) -> bool:
         """Whether `collect` is alive: the file is younger than five seconds."""
         self.read()
-        age_ms = self.age_ms(now_ms)
+        age_ms = self.age_ms()
         return age_ms is not None and age_ms < STALE_MS

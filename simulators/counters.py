@@ -54,7 +54,12 @@ class Counters:
     """Register contents in exact mW·ms: offset + integral, per integral and (if asked for) per tariff."""
 
     def __init__(
-        self, energy: TrueEnergy, shares: tuple[int, int, int], starts_mwh: Mapping[str, int], *, tariffs: int = 1
+        self,
+        energy: TrueEnergy,
+        shares: tuple[int, int, int],
+        starts_mwh: Mapping[str, int],
+        *,
+        tariffs: int = 1,
     ) -> None:
         unknown = set(starts_mwh) - set(INTEGRALS)
         if unknown:

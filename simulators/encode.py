@@ -1,4 +1,4 @@
-"""From a measured value to register bytes, row by row of a register map. Written without sight of our decoder.
+"""From a measured value to register bytes, row by row of a register map; knows nothing of our decoder.
 
 Instants are rounded to the nearest step of the register, counters show the floor and wrap at their modulus,
 floats are the nearest that the type holds. `shown` says back, exactly, what a register's bytes mean.
@@ -15,7 +15,9 @@ from typing import Literal
 from engine.quantity import QUANTITIES
 from simulators.physics import SUBUNITS
 
-WIRE_BYTES = {"int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8, "float32": 4, "float64": 8}
+WIRE_BYTES = {
+    "int16": 2, "uint16": 2, "int32": 4, "uint32": 4, "int64": 8, "uint64": 8, "float32": 4, "float64": 8,
+}  # fmt: skip
 _FLOAT = {"float32": ">f", "float64": ">d"}
 _NAN = {"float32": bytes.fromhex("7fc00000"), "float64": bytes.fromhex("7ff8000000000000")}
 _FLOAT32_MAX = 3.4028234663852886e38
@@ -93,7 +95,8 @@ class RowEncoder:
             return self._order(self._missing())
         if wire in _FLOAT:
             return self._order(_pack_float(wire, self._float(value)))
-        return self._order(self._count(value).to_bytes(WIRE_BYTES[wire], "big", signed=wire.startswith("int")))
+        count = self._count(value)
+        return self._order(count.to_bytes(WIRE_BYTES[wire], "big", signed=wire.startswith("int")))
 
     def _float(self, value: int) -> float:
         counts = value * self._num
@@ -109,7 +112,7 @@ class RowEncoder:
         return counts if self.modulus is None else counts % self.modulus
 
     def _missing(self) -> bytes:
-        """The marker for "not known": the map's own, else NaN, else all ones (unsigned) or the highest value (signed)."""
+        """What says "not known": the map's own marker, else NaN, else the highest count of the type."""
         row = self.row
         size = WIRE_BYTES[row.wire]
         if row.missing is not None:
@@ -128,7 +131,7 @@ class RowEncoder:
         if wire in _FLOAT:
             return round(Fraction(struct.unpack(_FLOAT[wire], big)[0]) * self._den / self._num)
         count = int.from_bytes(big, "big", signed=wire.startswith("int"))
-        return count * self._den // self._num if self._num == 1 else round(Fraction(count * self._den, self._num))
+        return count * self._den if self._num == 1 else round(Fraction(count * self._den, self._num))
 
 
 def _pack_float(wire: str, value: float) -> bytes:

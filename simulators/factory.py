@@ -5,7 +5,6 @@ The main meter carries exactly the sum of everything behind it, so the energy ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -43,7 +42,9 @@ def demo_plant(
     Raises ValueError for a number or a language that it cannot do.
     """
     if not METERS_MIN <= meters <= METERS_MAX or language not in _TIMEZONES:
-        raise ValueError(f"a demo has {METERS_MIN} to {METERS_MAX} meters and speaks zh or en, not {meters}, {language!r}")
+        raise ValueError(
+            f"a demo has {METERS_MIN} to {METERS_MAX} meters and speaks zh or en, not {meters}, {language!r}"
+        )
     clock = clock or steady_clock()
     zone = ZoneInfo(_TIMEZONES[language])
     local = datetime.fromtimestamp(clock() / 1000, zone).utcoffset()
@@ -68,20 +69,44 @@ def _wires(meters: int, seed: int, offset_ms: int) -> list[WireSpec]:
         _meter("compressor-1", "abb-b23", Compressor(seed + 3, 37 * KW, 9 * KW), 3, "90 kW", seed),
     ]
     services = [
-        _meter("hvac-1", "schneider-iem3155", Sum((line(4, 26, 11, 12, 480), Constant(3 * KW, KW))), 1, "80 kW", seed),
+        _meter(
+            "hvac-1",
+            "schneider-iem3155",
+            Sum((line(4, 26, 11, 12, 480), Constant(3 * KW, KW))),
+            1,
+            "80 kW",
+            seed,
+        ),
         _meter("lighting-1", "chint-dtsu666", line(5, 14, 5, 2, 120), 2, "40 kW", seed),
     ]
     field_bus = [
-        replace(_meter("paint-1", "acrel-dtsd1352", line(6, 55, 16, 8, 700), 1, "160 kW", seed), scales={"ct": 40}),
         replace(
-            _meter("pv-1", "eastron-sdm630", Photovoltaic(seed + 7, 90 * KW, utc_offset_ms=offset_ms), 2, "120 kW", seed),
+            _meter("paint-1", "acrel-dtsd1352", line(6, 55, 16, 8, 700), 1, "160 kW", seed), scales={"ct": 40}
+        ),
+        replace(
+            _meter(
+                "pv-1",
+                "eastron-sdm630",
+                Photovoltaic(seed + 7, 90 * KW, utc_offset_ms=offset_ms),
+                2,
+                "120 kW",
+                seed,
+            ),
             role="generation",
+            starts_mwh={INTEGRALS[1]: mix(seed, 77) % 9_000_000_000},
         ),
     ]
     field_bus = [replace(meter, interval="2s") for meter in field_bus]
     machines = [_machine(number, seed, offset_ms) for number in range(1, meters - METERS_MIN + 1)]
     behind = [*hall, *services, *field_bus, *machines]
-    main = _meter(MAIN, "siemens-pac3200", Sum(tuple(meter.load for meter in behind)), 1, f"{1 + len(behind) // 5} MW", seed)
+    main = _meter(
+        MAIN,
+        "siemens-pac3200",
+        Sum(tuple(meter.load for meter in behind)),
+        1,
+        f"{1 + len(behind) // 5} MW",
+        seed,
+    )
     wires = [
         WireSpec("main", "modbus-tcp", (replace(main, role="grid", parent=""),)),
         WireSpec("hall-a", "modbus-tcp", tuple(hall)),
@@ -98,7 +123,12 @@ def _machine(number: int, seed: int, offset_ms: int) -> MeterSpec:
     """One of many like machine tools, each with its own habits."""
     chance = mix(seed, 1000 + number)
     base = Shifts(
-        seed + 100 + number, (4 + chance % 9) * KW, KW, KW // 2, tan_milli=450 + chance % 300, utc_offset_ms=offset_ms
+        seed + 100 + number,
+        (4 + chance % 9) * KW,
+        KW,
+        KW // 2,
+        tan_milli=450 + chance % 300,
+        utc_offset_ms=offset_ms,
     )
     motor = Motor(seed + 500 + number, (2 + chance % 4) * KW, KW // 5, 30 + chance % 60, 15 + chance % 10)
     profile = ("eastron-sdm630", "abb-b23", "schneider-iem3155")[number % 3]
@@ -120,8 +150,3 @@ def _named(wire: WireSpec, language: str) -> WireSpec:
         return _NAMES[id_][which] if id_ in _NAMES else _MACHINE[which].format(n=id_.rsplit("-", 1)[-1])
 
     return replace(wire, meters=tuple(replace(meter, name=name(meter.id)) for meter in wire.meters))
-
-
-def load_of(wires: Sequence[WireSpec], meter: str) -> Load:
-    """The load of a meter by id. Raises KeyError."""
-    return {spec.id: spec.load for wire in wires for spec in wire.meters}[meter]

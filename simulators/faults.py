@@ -107,7 +107,8 @@ def parse_order(text: str, origin_ms: int) -> Order:
     if match is None or (kind != "clear" and kind not in KINDS):
         raise ConfigError(
             f"fault {text.strip()!r} is not understood",
-            hint=f'write "meter:kind@start+duration", e.g. "press-1:silent@20s+15s"; kinds: {", ".join(KINDS)}, clear',
+            hint='write "meter:kind@start+duration", e.g. "press-1:silent@20s+15s"; '
+            f"kinds: {', '.join(KINDS)}, clear",
         )
     if kind == "clear":
         return Order(match["meter"], None)

@@ -1,6 +1,6 @@
 """Simulated meters on real wires: Modbus TCP, RTU over TCP, and RTU on a pseudo-terminal.
 
-A small slave of its own, because faults need every byte in hand and a hundred meters must cost next to nothing.
+A small slave of its own: faults need every byte in hand, and a hundred meters must cost next to nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Line:
         self._spoilers = {unit: Spoiler(seed=unit) for unit in units}
 
     def respond(self, request: Request) -> list[Send]:
-        """The writes that answer a request. A strange unit id gets a gateway's exception on TCP, silence on RTU."""
+        """The writes that answer a request. For a strange unit id: a gateway's exception on TCP, nothing on RTU."""
         meter = self._units.get(request.unit)
         if meter is None:
             pdu = bytes((request.pdu[0] | 0x80, NO_TARGET))

@@ -79,7 +79,7 @@ def _power_factor(power_mw: int, apparent_mva: int) -> int:
 
 
 def _four_quadrant(power_mw: int, reactive_mvar: int, apparent_mva: int) -> int:
-    """Schneider's code: 0..±1 is lagging with the sign of P; leading (P and Q of unlike sign) is ±2 less the factor."""
+    """Schneider's code: lagging is 0..±1, signed like P; leading (P, Q of unlike sign) is ±2 less that."""
     factor = _power_factor(power_mw, apparent_mva)
     if power_mw * reactive_mvar >= 0:
         return factor

@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from engine.errors import ConfigError
 from simulators.faults import FaultBook, apply_order, parse_order
 from simulators.sim_meter import SimMeter
-from simulators.true_energy import INTEGRALS, MWMS_PER_MWH
+from simulators.true_energy import INTEGRALS, MWMS_PER_MWH, Totals
 
 ClockMs = Callable[[], int]
 
@@ -36,8 +37,22 @@ class Plant:
         return {id_: meter.faults for id_, meter in self.meters.items()}
 
     def order(self, text: str, origin_ms: int | None = None) -> None:
-        """Put a fault in force: `press-1:silent@20s+15s`, times from `origin_ms` (default: now). Raises ConfigError."""
-        apply_order(parse_order(text, self.clock() if origin_ms is None else origin_ms), self.books)
+        """Put a fault in force: `press-1:silent@20s+15s`, times from `origin_ms` (default now).
+
+        Raises ConfigError.
+        """
+        order = parse_order(text, self.clock() if origin_ms is None else origin_ms)
+        if order.fault is not None and order.fault.kind == "rollover":
+            self._refuse_rollover(order.meter)
+        apply_order(order, self.books)
+
+    def _refuse_rollover(self, name: str) -> None:
+        able = [id_ for id_, meter in self.meters.items() if meter.can_roll_over]
+        if name in self.meters and name not in able:
+            raise ConfigError(
+                f"{name}: no counter of this meter rolls over",
+                hint=f"meters that do: {', '.join(able) or 'none'}",
+            )
 
     def advance(self) -> None:
         """Bring every meter to now, so that no request has much to catch up."""
@@ -46,17 +61,19 @@ class Plant:
             meter.advance(now_ms)
 
     def truth(self) -> dict[str, Any]:
-        """JSON-ready: per meter the energy that truly flowed since its start [mWh, floor] and the registers shown."""
+        """JSON-ready: per meter its true energy since the start [mWh, floor] and the registers it showed."""
         return {
             "v": 1,
             "t_ms": self.clock(),
             "meters": {
                 id_: {
-                    "true_mwh": {
-                        name: total // MWMS_PER_MWH for name, total in zip(INTEGRALS, meter.energy.totals, strict=True)
-                    },
+                    "true_mwh": _floors(meter.energy.totals),
                     **meter.shown.report(),
                 }
                 for id_, meter in self.meters.items()
             },
         }
+
+
+def _floors(totals: Totals) -> dict[str, int]:
+    return {name: total // MWMS_PER_MWH for name, total in zip(INTEGRALS, totals, strict=True)}

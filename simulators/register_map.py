@@ -65,10 +65,13 @@ def load_map(profile: str, directory: Path | None = None) -> RegisterMap:
         return parse_map(profile, path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise ConfigError(
-            f"there is no register map {profile!r} in {path.parent}", hint="list them with: wattledger profile list"
+            f"there is no register map {profile!r} in {path.parent}",
+            hint="list them with: wattledger profile list",
         ) from error
     except (KeyError, ValueError, TypeError) as error:
-        raise ConfigError(f"{path} is not a register map: {error!r}", hint="see the head of drivers/profile.py") from error
+        raise ConfigError(
+            f"{path} is not a register map: {error!r}", hint="see the head of drivers/profile.py"
+        ) from error
 
 
 def parse_map(id_: str, text: str) -> RegisterMap:

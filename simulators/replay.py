@@ -60,7 +60,8 @@ class Replay:
 def load_recording(path: Path) -> Recording:
     """Read a recording. Raises ConfigError naming file and line."""
     try:
-        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as lines:
+        opener = gzip.open if path.suffix == ".gz" else open
+        with opener(path, "rt", encoding="utf-8") as lines:
             return parse_recording(lines, str(path))
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise ConfigError(
@@ -72,7 +73,9 @@ def parse_recording(lines: Iterable[str], name: str) -> Recording:
     """Steps from CSV text. Raises ConfigError naming `name` and line."""
     rows = list(_rows(lines, name))
     if not rows:
-        raise ConfigError(f"recording {name} has no rows", hint='write rows "seconds,kw,kvar" or "Date;Time;kW;kvar"')
+        raise ConfigError(
+            f"recording {name} has no rows", hint='write rows "seconds,kw,kvar" or "Date;Time;kW;kvar"'
+        )
     starts = tuple(t - rows[0][0] for t, _ in rows)
     last_ms = starts[-1] - starts[-2] if len(rows) > 1 else 1000
     return Recording(
@@ -99,10 +102,13 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, tuple[int, int
             ) from error
         if before_ms is not None and t_ms <= before_ms:
             raise ConfigError(
-                f"recording {name}, line {number}: time does not rise", hint=f"sort the file by time: sort -n {name}"
+                f"recording {name}, line {number}: time does not rise",
+                hint=f"sort the file by time: sort -n {name}",
             )
         if number > ROWS_MAX:
-            raise ConfigError(f"recording {name} has more than {ROWS_MAX} rows", hint=f"cut it: head -n {ROWS_MAX} {name}")
+            raise ConfigError(
+                f"recording {name} has more than {ROWS_MAX} rows", hint=f"cut it: head -n {ROWS_MAX} {name}"
+            )
         before_ms = t_ms
         yield t_ms, power
 

@@ -1,4 +1,4 @@
-"""The record of counter registers that a meter showed: what an end-to-end test compares delivered energy with."""
+"""The record of counter registers that a meter showed: what delivered energy is compared with."""
 
 from __future__ import annotations
 

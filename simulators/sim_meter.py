@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from engine.quantity import TARIFFS
-from simulators.counters import Counters, term
+from engine.quantity import QUANTITIES, TARIFFS
+from simulators.counters import Counters, Term, term
 from simulators.encode import RowEncoder
 from simulators.faults import Fault, FaultBook
 from simulators.framing import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, READ_HOLDING, READ_INPUT
@@ -58,9 +58,12 @@ class SimMeter:
         self.faults = FaultBook()
         self._grid = Grid(seed, shares=_shares(seed))
         tariffs = _tariffs(registers)
-        self.energy = TrueEnergy(load, start_ms, step_ms=step_ms, tariffs=tariffs, utc_offset_ms=utc_offset_ms)
+        self.energy = TrueEnergy(
+            load, start_ms, step_ms=step_ms, tariffs=tariffs, utc_offset_ms=utc_offset_ms
+        )
         self.counters = Counters(self.energy, self._grid.shares, starts_mwh or {}, tariffs=tariffs)
-        self._constants = registers.constants | {f"scale.{name}": count for name, count in (scales or {}).items()}
+        own = {f"scale.{name}": count for name, count in (scales or {}).items()}
+        self._constants = registers.constants | own
         self._encoders = _encoders(registers, self._constants)
         self._terms = [term(encoder.row.quantity) for encoder in self._encoders]
         self._plans: dict[tuple[int, int, int], list[_Piece]] = {}
@@ -68,7 +71,12 @@ class SimMeter:
         self._instants_at: int | None = None
         self._held: list[bytes] | None = None
         self.shown = ShownRegisters(
-            {e.row.quantity: ShownCounter(e.modulus_sub) for e in self._encoders if e.counter}, registers.sums
+            {
+                encoder.row.quantity: ShownCounter(encoder.modulus_sub)
+                for encoder, made_of in zip(self._encoders, self._terms, strict=True)
+                if made_of is not None
+            },
+            registers.sums,
         )
 
     def advance(self, t_ms: int) -> None:
@@ -130,7 +138,7 @@ class SimMeter:
             data = self._held[piece.index] if self._held else self._register(piece.index, active)
             registers[piece.at : piece.at + piece.size] = data[piece.skip : piece.skip + piece.size]
             encoder = self._encoders[piece.index]
-            if encoder.counter and piece.whole and "nan" not in active:
+            if encoder.row.quantity in self.shown.counters and piece.whole and "nan" not in active:
                 counters[encoder.row.quantity] = encoder.shown(data)
         if counters:
             self.shown.show(t_ms, counters, in_order=active.keys() <= HARMLESS)
@@ -149,19 +157,32 @@ class SimMeter:
         return encoder.encode(0 if "zero" in active else self.counters.mwh(made_of))
 
     def _instant(self, source: str) -> int | None:
-        if self._instants_at != self.energy.step_start_ms:
-            self._instants_at = self.energy.step_start_ms
-            self._instants = instants(self._grid, self._instants_at, self.energy.power_mw, self.energy.reactive_mvar)
+        now = self.energy
+        if self._instants_at != now.step_start_ms:
+            self._instants_at = now.step_start_ms
+            self._instants = instants(self._grid, now.step_start_ms, now.power_mw, now.reactive_mvar)
         return self._instants.get(source)
+
+    @property
+    def can_roll_over(self) -> bool:
+        return bool(self._rolling())
+
+    def _rolling(self) -> list[tuple[Term, int]]:
+        """Plain counters that wrap within the vocabulary's sane range, with their modulus [mWh]."""
+        found = []
+        for made_of, encoder in zip(self._terms, self._encoders, strict=True):
+            if made_of is not None and made_of.second is None and made_of.phase is None:
+                modulus_mwh = encoder.modulus_sub
+                if modulus_mwh and modulus_mwh <= 1000 * QUANTITIES[encoder.row.quantity].high:
+                    found.append((made_of, modulus_mwh))
+        return found
 
     def _take_step(self, step: Fault) -> None:
         if step.kind == "reset":
             self.counters.reset()
         else:
-            for made_of, encoder in zip(self._terms, self._encoders, strict=True):
-                plain = made_of is not None and made_of.second is None and made_of.phase is None
-                if made_of is not None and plain and encoder.modulus_sub is not None:
-                    self.counters.place(made_of, encoder.modulus_sub - 1000 * step.value)
+            for made_of, modulus_mwh in self._rolling():
+                self.counters.place(made_of, modulus_mwh - 1000 * step.value)
         self.shown.break_off()
 
 

@@ -1,4 +1,4 @@
-"""A plant on its wires: from specifications to running servers, their endpoints and the site.toml that meters them."""
+"""A plant on its wires: from specifications to running servers, endpoints and the site.toml that meters them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from engine.errors import StoreError
 from simulators.load_shape import Load
 from simulators.modbus_meter import Line, PtyLine, TcpLine
 from simulators.plant import ClockMs, Plant
@@ -152,12 +153,19 @@ class Simulation:
 
 def _table(head: str, entries: Mapping[str, object]) -> str:
     """A TOML table; empty texts are left out. A JSON string is a TOML basic string as well."""
-    lines = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items() if value != ""]
+    lines = [
+        f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in entries.items() if value != ""
+    ]
     return "\n".join([head, *lines, ""])
 
 
 def write_truth(plant: Plant, path: Path) -> None:
-    """Write the report of energy and registers shown; a reader never sees half a file."""
+    """Write the report of energy and registers shown; a reader never sees half a file. Raises StoreError."""
     part = path.with_name(path.name + ".part")
-    part.write_text(json.dumps(plant.truth()), encoding="utf-8")
-    os.replace(part, path)
+    try:
+        part.write_text(json.dumps(plant.truth()), encoding="utf-8")
+        os.replace(part, path)
+    except OSError as error:
+        raise StoreError(
+            f"the truth cannot be written to {path}: {error}", hint=f"look at: ls -ld {path.parent}"
+        ) from error

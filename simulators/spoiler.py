@@ -1,4 +1,4 @@
-"""Wire faults: a right answer turned into what a faulty meter sends. Pure: request and answer in, writes out."""
+"""Wire faults: a right answer turned into what a faulty meter sends. Pure: no socket, no clock."""
 
 from __future__ import annotations
 

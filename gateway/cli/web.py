@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.web.main import run_web
-from gateway.process import run_process
+from gateway.process import Frame, run_process
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -15,4 +15,9 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    return run_process("web", args.config, run_web)
+    return run_process("web", args.config, _work)
+
+
+async def _work(frame: Frame) -> None:
+    frame.ready()
+    await run_web(frame.settings, stop=frame.stop)

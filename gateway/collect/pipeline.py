@@ -8,6 +8,7 @@ belongs to the next commit.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -68,6 +69,8 @@ class Pipeline:
         self._disk_full = False
         self._released = False
         self._clock_rows: list[ClockRow] = []
+        self._newest: dict[str, list[int]] = {}  # per meter, of each of EngineValues
+        self._late: Counter[str] = Counter()
         self.lost = 0
 
     def deliver(self, answer: Answer) -> bool:
@@ -116,18 +119,30 @@ class Pipeline:
         if not fresh:
             return
         fresh.sort(key=lambda item: item[0].t_ms)
-        closed = self._engine.ingest([sample_of(reading, values) for reading, values in fresh])
-        late = {(c.meter, c.t_ms) for c in closed.continuity if c.kind == "late"}
-        for reading, _ in fresh:
-            # The flag makes a replay skip the counters that the engine would not take now.
-            is_late = bool(late) and (reading.meter, reading.t_ms) in late
-            self._pending.readings.append(
-                reading._replace(flags=reading.flags | Quality.LATE_BACKFILLED) if is_late else reading
-            )
+        samples = []
+        for reading, values in fresh:
+            if self._in_order(reading, values):
+                samples.append(sample_of(reading, values))
+            else:
+                # Kept like every reading; the flag keeps it out of the counters now and in every replay.
+                reading = reading._replace(flags=reading.flags | Quality.LATE_BACKFILLED)
+                self._late[reading.meter] += 1
+            self._pending.readings.append(reading)
+        closed = self._engine.ingest(samples)
         self._pending.intervals += closed.intervals
-        self._pending.events += map(event_of, closed.continuity)
+        self._pending.events += [event_of(c) for c in closed.continuity if c.kind != "late"]
         for reading in {r.meter: r for r, _ in fresh}.values():
             self._show(reading)
+
+    def _in_order(self, reading: Reading, values: EngineValues) -> bool:
+        """False for a time-tagged reading that is older than one of the same counters before it."""
+        newest = self._newest.setdefault(reading.meter, [0] * len(values))
+        carried = [k for k, value in enumerate(values) if value is not None]
+        if any(reading.t_ms < newest[k] for k in carried):
+            return False
+        for k in carried:
+            newest[k] = reading.t_ms
+        return True
 
     def open_with(self, commit: Commit) -> None:
         """The first commit of a run; like every other it waits if the disk is full."""
@@ -136,6 +151,9 @@ class Pipeline:
     def cut(self, now_ms: int, *, snapshot: bool = False) -> None:
         """Copy everything pending into one commit and queue it for the disk."""
         self.step()
+        for meter, readings in self._late.items():
+            self.tell(Event(now_ms, "late", meter=meter, data={"readings": readings}))
+        self._late.clear()
         pending, self._pending = self._pending, _Pending()
         pending.readings.sort(key=lambda r: (r.t_ms, r.meter))
         image = None

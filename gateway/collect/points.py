@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from drivers.bus import MeterPoint
-from drivers.decode import Converter
+from drivers.decode import COUNTERS, Converter, energy_source
 from drivers.profile import MeterProfile, layout_for, moduli_mwh, resolution_mwh
 from engine.ledger import DeviceConfig
 from gateway.profiles import load_profile
@@ -31,7 +31,7 @@ def metered(settings: Settings) -> dict[str, Metered]:
     for meter in settings.meter:
         profile = load_profile(meter.profile)
         layout = layout_for(profile, ct=meter.ct, vt=meter.vt, reverse=meter.reverse)
-        converter = Converter(layout)
+        converter, source = Converter(layout), energy_source(layout)
         point = MeterPoint(meter.id, meter.address, meter.profile, layout, meter.interval, meter.ioa_base)
         device = DeviceConfig(
             meter=meter.id,
@@ -40,6 +40,7 @@ def metered(settings: Settings) -> dict[str, Metered]:
             mode=converter.mode,
             moduli_mwh=moduli_mwh(profile, layout),
             resolution_mwh=resolution_mwh(layout),
+            tracked=tuple(bool(source.parts[name]) for name in COUNTERS),
         )
         found[meter.id] = Metered(meter, settings.bus_of(meter), profile, point, converter, device, "iec104" in profile.protocols)
     return found

@@ -10,7 +10,7 @@ from pathlib import Path
 from drivers.decode import Converter
 from engine.event import Event
 from engine.ledger import Engine, Sample
-from engine.reading import Reading
+from engine.reading import Quality, Reading
 from gateway.clock import Clock
 from gateway.collect.pipeline import sample_of
 from gateway.collect.points import Metered
@@ -57,7 +57,9 @@ def _samples(
     readings: Sequence[Reading], meters: Mapping[str, Metered], converters: Mapping[str, Converter]
 ) -> list[Sample]:
     return [
-        sample_of(r, converters[r.layout].engine_values(r.columns)) for r in readings if r.meter in meters
+        sample_of(r, converters[r.layout].engine_values(r.columns))
+        for r in readings
+        if r.meter in meters and not r.flags & Quality.LATE_BACKFILLED
     ]
 
 

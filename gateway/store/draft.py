@@ -134,10 +134,12 @@ class Draft:
         return given
 
     def _interval(self, seq: int, i: IntervalRow, place: Attribution) -> tuple[Any, ...]:
-        from engine.carbon import co2_ng
-
         energy = i.import_mwh
-        emissions = [] if energy is None else [co2_ng(energy, ref.factor) for ref in place.factors]
+        emissions: list[int] = []
+        if energy is not None and place.factors:
+            from engine.carbon import co2_ng
+
+            emissions = [co2_ng(energy, ref.factor) for ref in place.factors]
         parts = {str(bit): [p.readings, p.import_mwh] for bit, p in sorted(i.parts.items())}
         return (
             seq, self.book.meters[i.meter], i.start_ms, i.seconds, i.revision, i.cause,

@@ -26,6 +26,35 @@ _OPEN_TRIES = 10  # a writer that is just starting has the lock, but not yet its
 _OPEN_PAUSE_S = 0.05
 
 
+def open_read_only(path: Path, rest: RestLock) -> tuple[sqlite3.Connection, bool]:
+    """A connection, and whether the file is at rest: then `rest` is held. Raises StoreError, Corrupt."""
+    tries = _OPEN_TRIES
+    try:
+        while True:
+            try:
+                return _known(connect_reader(path), path), False
+            except sqlite3.OperationalError:
+                if rest.acquire():
+                    return _known(connect_resting(path), path), True
+                tries -= 1
+                if not tries:
+                    raise
+            time.sleep(_OPEN_PAUSE_S)
+    except sqlite3.Error as error:
+        raise store_error(error, path) from error
+
+
+def _known(conn: sqlite3.Connection, path: Path) -> sqlite3.Connection:
+    try:
+        if not conn.execute("select count(*) from sqlite_master").fetchone()[0]:
+            raise StoreError(f"{path} is empty: it is just being created", hint="try again in a second")
+        refuse_other_format(conn, path)
+    except BaseException:
+        conn.close()
+        raise
+    return conn
+
+
 class Sizes(NamedTuple):
     """Bytes of `ledger.db` and of its -wal."""
 
@@ -98,23 +127,9 @@ class Pages:
 
     def _open(self) -> Database:
         self._rest.release()
-        for attempt in range(_OPEN_TRIES):
-            try:
-                conn = connect_reader(self.path)
-                break
-            except sqlite3.OperationalError as refused:
-                if self._rest.acquire():
-                    self._resting = self._look()
-                    conn = connect_resting(self.path)
-                    break
-                if attempt == _OPEN_TRIES - 1:
-                    raise store_error(refused, self.path) from refused
-                time.sleep(_OPEN_PAUSE_S)
-        try:
-            refuse_other_format(conn, self.path)
-        except BaseException:
-            conn.close()
-            raise
+        look = self._look()
+        conn, resting = open_read_only(self.path, self._rest)
+        self._resting = look if resting else None
         return database(conn)
 
     def _file_id(self) -> tuple[int, int]:
@@ -131,5 +146,5 @@ class Pages:
     def _absent(self, error: OSError) -> StoreError:
         return StoreError(
             f"{self.path}: {error.strerror}",
-            hint="`wattledger collect` creates it: has it run with this [store] path, and may you read there?",
+            hint="`wattledger collect` creates it: has it run with this [store] path, may you read there?",
         )

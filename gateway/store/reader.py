@@ -220,7 +220,8 @@ def _interval(row: dict[str, Any]) -> Row:
     interval = IntervalRow(
         row["meter_id"], row["start_ms"], row["seconds"], row["import_mwh"], row["export_mwh"],
         row["reactive_import_mvarh"], row["reactive_export_mvarh"], row["demand_mw"], row["valid"],
-        row["due"], row["flags"], {int(bit): Part(*part) for bit, part in parts.items()}, row["revision"], row["cause"],
+        row["due"], row["flags"], {int(bit): Part(*part) for bit, part in parts.items()}, row["revision"],
+        row["cause"],
     )  # fmt: skip
     emissions = tuple(
         Emission(ng, f["gas"], f["profile"], f["factor"], f["revision"])

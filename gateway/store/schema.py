@@ -119,5 +119,6 @@ def migrate(db: Database) -> None:
             step(db)
             db.execute(f"pragma user_version = {number}")
             db.execute(f"pragma application_id = {APPLICATION_ID}")
-    for name, sql in VIEWS.items():
-        db.create_view(name, sql.strip(), replace=True)
+    with db.atomic():
+        for name, sql in VIEWS.items():
+            db.create_view(name, sql.strip(), replace=True)

@@ -16,7 +16,7 @@ from gateway.uplink.notice import Notice
 
 
 def read_state(store: Path) -> dict[str, Any] | None:
-    """State for status and page (fields: docs/formats/mqtt.md), plus `running` and `written_ms`; None before the first run."""
+    """State for status and page (docs/formats/mqtt.md), + `running` and `written_ms`; None if never run."""
     found = _query(store, "SELECT written_ms, body FROM state WHERE id = 1")
     if not found:
         return None
@@ -26,7 +26,10 @@ def read_state(store: Path) -> dict[str, Any] | None:
 
 
 def read_cursors(store: Path, epoch: int) -> dict[str, Cursor]:
-    """Proven seq per stream of an epoch. `collect` begins a new epoch when its ledger is behind one, or one is closed."""
+    """Proven seq per stream of an epoch.
+
+    `collect` begins a new epoch when its ledger is behind one of them, or one is closed.
+    """
     found = _query(store, "SELECT stream, seq, anchor, closed FROM cursors WHERE epoch = ?", epoch)
     return {stream: Cursor(seq, anchor, bool(closed)) for stream, seq, anchor, closed in found}
 
@@ -50,7 +53,7 @@ def read_hours(store: Path, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
 
 
 def _query(store: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
-    """Read-only; after a clean stop the file stands alone and a reader without write permission needs `immutable`."""
+    """Read-only; after a clean stop a reader without write permission needs `immutable`."""
     path = store / FILE
     if not path.exists():
         return []

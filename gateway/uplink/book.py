@@ -1,4 +1,4 @@
-"""What the uplink writes down: cursors, hourly counts, notices, and the state for people. No I/O, no clock."""
+"""What the uplink writes down: cursors, hourly counts, notices, the state for people. No I/O, no clock."""
 
 from __future__ import annotations
 
@@ -90,9 +90,10 @@ class Book:
         key = (t_ms // HOUR_MS * HOUR_MS, stream)
         self._changes.counts[key] = self._changes.counts.get(key, Count()).plus(rows)
 
-    def state(self, window: Window | None, last: Mapping[str, int], epoch: int | None, ledger: Notice | None) -> dict[str, Any]:
+    def state(
+        self, window: Window, last: Mapping[str, int], epoch: int | None, ledger: Notice | None
+    ) -> dict[str, Any]:
         """Everything that status and page show, JSON-ready."""
-        lanes = window.lanes if window else {}
         troubles = [n for n in (self.error, ledger, *self.stream_errors.values()) if n is not None]
         return {
             "v": 1, "pid": os.getpid(), **self._fixed, "connected": self.connected, "since_ms": self.since_ms,
@@ -106,7 +107,7 @@ class Book:
                     "stuck": lane.stuck,
                     "history_differs": lane.closed,
                 }
-                for stream, lane in lanes.items()
+                for stream, lane in window.lanes.items()
             },
             "error": troubles[0].json() if troubles else None,
             "notices": [notice.json() for notice in troubles],

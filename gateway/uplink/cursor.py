@@ -64,7 +64,7 @@ class UplinkDb:
 
     @classmethod
     def open(cls, store: Path) -> UplinkDb:
-        """Open or create `{store}/uplink.db`. Raises StoreError: held by another uplink, unreadable, newer."""
+        """Open or create `{store}/uplink.db`. StoreError: held by another uplink, unreadable, newer."""
         path = store / FILE
         lock = _lock(store / "uplink.lock")
         try:
@@ -109,7 +109,7 @@ class UplinkDb:
             "INSERT INTO cursors (epoch, stream, seq, anchor, closed, moved_ms) VALUES (?,?,?,?,?,?)"
             " ON CONFLICT (epoch, stream) DO UPDATE SET seq = excluded.seq, anchor = excluded.anchor,"
             " closed = excluded.closed, moved_ms = excluded.moved_ms WHERE excluded.seq >= seq",
-            [(changes.epoch, stream, c.seq, c.anchor, c.closed, changes.t_ms) for stream, c in changes.cursors.items()],
+            [(changes.epoch, stream, *cursor, changes.t_ms) for stream, cursor in changes.cursors.items()],
         )
         connection.executemany(
             "INSERT INTO hours (hour_ms, stream, published, acknowledged, broker_accepted) VALUES (?,?,?,?,?)"
@@ -123,7 +123,8 @@ class UplinkDb:
             [(t_ms, n.kind, orjson.dumps(n.words).decode()) for t_ms, n in changes.notices],
         )
         if changes.notices:
-            connection.execute("DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?", (EVENTS_MAX,))
+            oldest = "DELETE FROM events WHERE id <= (SELECT max(id) FROM events) - ?"
+            connection.execute(oldest, (EVENTS_MAX,))
         connection.execute(
             "INSERT INTO state (id, written_ms, body) VALUES (1,?,?)"
             " ON CONFLICT (id) DO UPDATE SET written_ms = excluded.written_ms, body = excluded.body",

@@ -8,9 +8,10 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 from engine.errors import StoreError
+from gateway.store.rows import Stream
 from gateway.uplink.envelope import Row
 from gateway.uplink.notice import Notice
 
@@ -23,8 +24,8 @@ class RowSource(Protocol):
 
     @property
     def epoch(self) -> int: ...
-    def last_seq(self, stream: str) -> int: ...
-    def rows(self, stream: str, first: int, last: int, limit: int) -> list[dict[str, Any]]: ...
+    def last_seq(self, stream: Stream) -> int: ...
+    def rows(self, stream: Stream, first: int, last: int, limit: int) -> list[dict[str, Any]]: ...
     def close(self) -> None: ...
 
 
@@ -63,7 +64,7 @@ class Feed:
         self._pages: dict[str, list[Row]] = {}
 
     async def look(self, now_ms: int, recheck_ms: int) -> bool:
-        """Ask the ledger how far it is, if its files changed or `recheck_ms` went by; True when it moved on."""
+        """Ask the ledger how far it is, if its files changed or `recheck_ms` went by; True if it moved."""
         signature = [_stat(file) for file in self._files]
         if signature == self._seen and 0 <= now_ms - self._seen_ms < recheck_ms:
             return False
@@ -77,19 +78,20 @@ class Feed:
         return before != (self.epoch, self.last)
 
     def _look(self, source: RowSource) -> tuple[int, dict[str, int]]:
-        return source.epoch, {stream: source.last_seq(stream) for stream in self._streams}
+        return source.epoch, {stream: source.last_seq(cast(Stream, stream)) for stream in self._streams}
 
     async def take(self, stream: str, first: int, rows: int) -> list[Row]:
-        """Up to `rows` rows from seq `first`, read a page ahead; empty when the ledger cannot give them now."""
+        """Up to `rows` rows from seq `first`, read a page ahead; empty if the ledger cannot give them now."""
         page = self._pages.get(stream, [])
         skip = first - page[0]["seq"] if page else -1
         if not 0 <= skip < len(page):
             last = self.last.get(stream, 0)
-            found = await self._ask(lambda source: source.rows(stream, first, last, PAGE_ROWS))
+            found = await self._ask(lambda source: source.rows(cast(Stream, stream), first, last, PAGE_ROWS))
             if found is None:
                 return []
             if [row["seq"] for row in found] != list(range(first, first + len(found))) or not found:
-                self.trouble = Notice("ledger", {"reason": f"{stream} has no row {first}, though it goes to {last}"})
+                reason = f"{stream} has no row {first}, though it goes to {last}"
+                self.trouble = Notice("ledger", {"reason": reason})
                 return []
             page, skip = found, 0
         # The page itself is kept until it is used up: a batch that is refused is often cut again from it.
@@ -98,12 +100,12 @@ class Feed:
 
     async def row(self, stream: str, seq: int) -> Row | None:
         """One row by its seq; None if the ledger does not hold it."""
-        found = await self._ask(lambda source: source.rows(stream, seq, seq, 1))
+        found = await self._ask(lambda source: source.rows(cast(Stream, stream), seq, seq, 1))
         return found[0] if found else None
 
     async def _ask(self, question: Callable[[RowSource], T]) -> T | None:
         try:
-            answer = await self._disk.run(self._answer, question)
+            answer: T = await self._disk.run(self._answer, question)
         except (StoreError, sqlite3.Error, OSError) as error:
             self.trouble = Notice("ledger", {"reason": str(error)})
             await self.close()
@@ -114,7 +116,8 @@ class Feed:
     def _answer(self, question: Callable[[RowSource], T]) -> T:
         if self._source is None:
             self._source = self._open_source()
-        return question(self._source)
+        answer: T = question(self._source)
+        return answer
 
     async def close(self) -> None:
         self._pages.clear()

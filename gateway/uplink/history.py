@@ -1,4 +1,4 @@
-"""Does the ledger still hold the rows that were delivered? If not, a lane is closed, so that nothing is skipped.
+"""Does the ledger still hold the rows that were delivered? If not, the lane is closed: nothing is skipped.
 
 A ledger that was restored from an older copy gives its seqs again, to other rows; receivers would drop
 them as duplicates. `collect` begins a new epoch for it at its next start; until then the lane waits.

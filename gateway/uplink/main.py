@@ -8,7 +8,7 @@ import platform
 import random
 from collections.abc import Callable
 from functools import partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 from engine.errors import StoreError
 from gateway.clock import Clock
@@ -46,7 +46,7 @@ async def run_uplink(
     disk = DiskThread()
     try:
         db = await disk.run(UplinkDb.open, settings.store.path)
-        source = open_source or partial(LedgerReader, settings.store.path)
+        source: Callable[[], RowSource] = open_source or partial(LedgerReader, settings.store.path)
         uplink = Uplink(settings, limits or Limits(), disk, db, source, config)
         try:
             await uplink.run(stop)
@@ -79,7 +79,7 @@ class Uplink:
         ledger = settings.store.path / "ledger.db"
         self._feed = Feed(open_source, ledger, streams, disk)
         self._streams = streams
-        self._live = LiveReader(settings.store.runtime_dir)
+        self._live = LiveReader(settings.store.runtime_dir, self._clock.now_ms)
         self._book = Book(
             broker=self._broker.name, client=self._broker.client, proof=self._broker.proof,
             policy=settings.mqtt.no_subscriber, started_ms=self._clock.now_ms(),
@@ -88,9 +88,9 @@ class Uplink:
         self._epoch: int | None = None
         self._session: Session | None = None
         self._saving = True
-        self._versions = {
-            "wattledger": version("wattledger"), "python": platform.python_version(), "paho-mqtt": version("paho-mqtt"),
-        }  # fmt: skip
+        self._versions = {"python": platform.python_version()} | {
+            name: _version(name) for name in ("wattledger", "paho-mqtt")
+        }
 
     async def run(self, stop: asyncio.Event) -> None:
         self._book.tell(Notice("started"), self._clock.now_ms())
@@ -230,6 +230,13 @@ class Uplink:
             return False
         self._saving = True
         return True
+
+
+def _version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "checkout"  # run from its sources without being installed
 
 
 async def _first(event: asyncio.Event, seconds: float) -> bool:

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTErrorCode
-from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
+from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags
+from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersion
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -54,10 +54,10 @@ class Broker:
     def of(cls, settings: Settings) -> Broker:
         mqtt, url = settings.mqtt, urlsplit(settings.mqtt.url)
         tls = url.scheme == "mqtts"
+        client = client_id(settings.site.id, settings.site.gateway)
         return cls(
-            url.hostname or "", url.port or (8883 if tls else 1883), tls, mqtt.version,
-            client_id(settings.site.id, settings.site.gateway), mqtt.username, mqtt.password_file, mqtt.ca_file,
-            mqtt.cert_file, mqtt.key_file,
+            url.hostname or "", url.port or (8883 if tls else 1883), tls, mqtt.version, client, mqtt.username,
+            mqtt.password_file, mqtt.ca_file, mqtt.cert_file, mqtt.key_file,
         )  # fmt: skip
 
     @property
@@ -77,7 +77,13 @@ class Link:
     `failed` is set once the connection is gone, whatever the cause. `busy`: bytes still wait for the socket.
     """
 
-    def __init__(self, broker: Broker, limits: Limits, on_ack: Callable[[int, int], None], on_change: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        limits: Limits,
+        on_ack: Callable[[int, int], None],
+        on_change: Callable[[], None],
+    ) -> None:
         self.broker = broker
         self.failed: UplinkFault | None = None
         self.receive_maximum = 65_535
@@ -249,25 +255,26 @@ class Link:
             self._loop.remove_writer(self._socket)
         self._writing = waiting
 
-    def _closing(self, client: Client, userdata: Any, sock: Any) -> None:
+    def _closing(self, client: Client, data: Any, sock: Any) -> None:
         if self._socket is not None:
             self._loop.remove_reader(sock)
             self._loop.remove_writer(sock)
             self._socket = None
             self._writing = False
 
-    def _puback(self, client: Client, userdata: Any, mid: int, reason: ReasonCode, properties: Properties) -> None:
+    def _puback(self, client: Client, data: Any, mid: int, reason: ReasonCode, _: Properties) -> None:
         self._on_ack(mid, reason.value)
 
     def _connack(
-        self, client: Client, userdata: Any, flags: ConnectFlags, reason: ReasonCode, properties: Properties | None
+        self, client: Client, data: Any, _: ConnectFlags, reason: ReasonCode, properties: Properties | None
     ) -> None:
         code, words = reason.value, {"broker": self.broker.name, "reason": str(reason)}
         if code == 0:
             self.receive_maximum = getattr(properties, "ReceiveMaximum", self.receive_maximum)
             self.packet_bytes_max = getattr(properties, "MaximumPacketSize", self.packet_bytes_max)
             if getattr(properties, "MaximumQoS", 1) < 1:
-                self._fail(fault("refused", broker=self.broker.name, reason="it offers QoS 0 only, that is no proof"))
+                words["reason"] = "it offers QoS 0 only, that is no proof"
+                self._fail(fault("refused", **words))
             elif not self._answered.done():
                 self._answered.set_result(None)
         elif code in _AUTH:
@@ -278,7 +285,7 @@ class Link:
             self._fail(fault("refused", **words))
 
     def _disconnected(
-        self, client: Client, userdata: Any, flags: DisconnectFlags, reason: ReasonCode, properties: Properties | None
+        self, client: Client, data: Any, flags: DisconnectFlags, reason: ReasonCode, _: Properties | None
     ) -> None:
         words = {"broker": self.broker.name, "reason": str(reason)}
         if flags.is_disconnect_packet_from_server and reason.value == 0x8E:

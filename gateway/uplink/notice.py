@@ -35,28 +35,33 @@ KINDS: dict[str, _Kind] = {
     ),
     "tls_failed": _Kind(
         "error", "no trusted TLS connection to {broker}: {reason}", "与 {broker} 的 TLS 连接不可信:{reason}",
-        "ca_file must be the authority that signed the broker's certificate, and the host in [mqtt] url must be the "
-        "name in it; try: openssl s_client -connect HOST:PORT",
-        "ca_file 须为签发服务器证书的 CA,[mqtt] url 中的主机名须与证书一致;可试:openssl s_client -connect HOST:PORT",
+        "ca_file must be the authority that signed the broker's certificate, and the host in [mqtt] url must "
+        "be the name in it; try: openssl s_client -connect HOST:PORT",
+        "ca_file 须为签发服务器证书的 CA,[mqtt] url 中的主机名须与证书一致;"
+        "可试:openssl s_client -connect HOST:PORT",
         "slow",
     ),
     "files": _Kind(
         "error", "a file named in [mqtt] cannot be used: {reason}", "[mqtt] 中指定的文件无法使用:{reason}",
-        "the user of the uplink must be able to read it: ls -l FILE", "上传进程的用户须有读取权限:ls -l FILE", "slow",
+        "the user of the uplink must be able to read it: ls -l FILE",
+        "上传进程的用户须有读取权限:ls -l FILE", "slow",
     ),
     "not_authorised": _Kind(
         "error", "{broker} refuses this gateway: {reason}", "{broker} 拒绝本网关:{reason}",
         "check username and password_file in [mqtt], and that the broker lets client id {client} connect",
-        "请检查 [mqtt] 中的 username 与 password_file,并确认服务器允许客户端标识 {client} 连接", "slow", NotAuthorised,
+        "请检查 [mqtt] 中的 username 与 password_file,并确认服务器允许客户端标识 {client} 连接",
+        "slow", NotAuthorised,
     ),
     "protocol": _Kind(
-        "error", "{broker} does not speak MQTT {version}: {reason}", "{broker} 不支持 MQTT {version}:{reason}",
+        "error", "{broker} does not speak MQTT {version}: {reason}",
+        "{broker} 不支持 MQTT {version}:{reason}",
         'for a broker without MQTT 5 set version = "3.1.1" in [mqtt]; its acknowledgement is a weaker proof',
         '若服务器不支持 MQTT 5,请在 [mqtt] 中设置 version = "3.1.1";其确认的证明力较弱', "slow",
     ),
     "refused": _Kind(
         "warning", "{broker} refuses the connection for now: {reason}", "{broker} 暂时拒绝连接:{reason}",
-        "the broker is busy or restarting; the attempt is repeated by itself", "服务器繁忙或正在重启,将自动重试",
+        "the broker is busy or restarting; the attempt is repeated by itself",
+        "服务器繁忙或正在重启,将自动重试",
     ),
     "taken_over": _Kind(
         "error", "another client connected as {client} and {broker} closed this connection",
@@ -66,7 +71,7 @@ KINDS: dict[str, _Kind] = {
     ),
     "ack_timeout": _Kind(
         "warning", "{broker} did not acknowledge within {seconds} s", "{broker} 在 {seconds} 秒内未确认",
-        "the connection is made anew and the rows are sent again; if it repeats, the broker is overloaded or frozen",
+        "a new connection is made and the rows are sent again; if it repeats, the broker is overloaded",
         "将重新连接并重发;若反复出现,服务器可能过载或停止响应", "quick", NoAck,
     ),
     "publish_refused": _Kind(
@@ -78,7 +83,8 @@ KINDS: dict[str, _Kind] = {
     "too_large": _Kind(
         "error", "row {first} of {stream} is larger than the {bytes} bytes that {broker} takes",
         "{stream} 的第 {first} 行超过 {broker} 允许的 {bytes} 字节",
-        "raise the broker's maximum packet size; the rows wait here", "请提高服务器的最大报文长度;数据在本地等待",
+        "raise the broker's maximum packet size; the rows wait here",
+        "请提高服务器的最大报文长度;数据在本地等待",
     ),
     "no_subscriber": _Kind(
         "warning", "the broker is there, nobody subscribes to {stream}", "服务器在线,但无人订阅 {stream}",

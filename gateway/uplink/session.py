@@ -83,7 +83,8 @@ class Session:
             if now_ms >= self._misc_due_ms:
                 self._misc_due_ms = now_ms + self._limits.misc_ms
                 if self._window.overdue(now_ms):
-                    raise fault("ack_timeout", broker=link.broker.name, seconds=self._limits.ack_timeout_ms / 1000)
+                    seconds = self._limits.ack_timeout_ms / 1000
+                    raise fault("ack_timeout", broker=link.broker.name, seconds=seconds)
                 link.misc()
             self._send_live(link, now_ms)
             if await self._feed.look(now_ms, self._limits.recheck_ms) and self._feed.epoch == self._epoch:
@@ -165,8 +166,9 @@ class Session:
         if not cut.payloads:  # a single row above our own limit still goes if the broker takes it
             cut = self._cut(want.stream, rows[:1], packet_max)
         if not cut.payloads:
-            words = {"stream": want.stream, "first": want.first, "bytes": packet_max, "broker": link.broker.name}
-            self._book.stream_error(want.stream, Notice("too_large", words), self._clock.now_ms())
+            words = {"stream": want.stream, "first": want.first, "bytes": packet_max}
+            notice = Notice("too_large", {**words, "broker": link.broker.name})
+            self._book.stream_error(want.stream, notice, self._clock.now_ms())
             self._window.hold(want.stream, now_ms + self._limits.no_subscriber_retry_ms)
             return False
         count = cut.last - want.first + 1

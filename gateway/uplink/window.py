@@ -63,7 +63,7 @@ Outcome = Moved | Refused | Unsubscribed | Subscribed
 
 
 class Want(NamedTuple):
-    """Send this next: at most `rows` rows from `first`, or with `rows` 0 the next message of the flight begun."""
+    """Send this next: at most `rows` rows from `first`, or with `rows` 0 the next message of its flight."""
 
     stream: str
     first: int
@@ -106,7 +106,7 @@ class Lane:
 
 
 class Window:
-    """`cursors`: proven seq per stream, in order of precedence. Times are monotonic ms, given by the caller."""
+    """`cursors`: proven seq per stream. Times are monotonic ms, given by the caller."""
 
     def __init__(
         self,
@@ -167,7 +167,7 @@ class Window:
         lane.unsent = messages
 
     def sent(self, message_id: int, now_ms: int, stream: str | None = None) -> None:
-        """A message went out: the next one of the stream's newest flight, or one without rows (the status)."""
+        """A message went out: the next one of the stream's newest flight, or one without rows (status)."""
         flight = None
         if stream is not None:
             lane = self.lanes[stream]

@@ -12,7 +12,9 @@ from typing import Any
 
 import orjson
 
-from gateway.web.sources import Live, Row
+from gateway.store.rows import Row
+from gateway.timespan import utc_text
+from gateway.web.sources import Live
 
 LOOK_S = 0.2
 STATUS_EVERY = 5  # looks
@@ -93,9 +95,9 @@ class LiveHub:
             self._last = (version, self._version, made)
         return self._version, made
 
-    def beat(self, now: str) -> bytes:
+    def beat(self, now_ms: int) -> bytes:
         """The heartbeat: the server's time, and how old the live file is."""
-        return _frame("beat", {"t": now, "age_ms": self._live.age_ms()})
+        return _frame("beat", {"t": utc_text(now_ms), "age_ms": self._live.age_ms(now_ms)})
 
     def version_of(self, last_event_id: str) -> int:
         """The version a returning watcher has; 0 if it watched another run of the server."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
-Row = dict[str, Any]  # a contract row
+from gateway.store.rows import Row, Stream
 
 
 class Live(Protocol):
@@ -12,4 +13,38 @@ class Live(Protocol):
 
     def read(self) -> Row | None: ...
 
-    def age_ms(self) -> int | None: ...
+    def age_ms(self, now_ms: int) -> int | None: ...
+
+
+class Sizes(Protocol):
+    """Bytes of the ledger and of its -wal."""
+
+    @property
+    def ledger(self) -> int: ...
+
+    @property
+    def wal(self) -> int: ...
+
+
+class Ledger(Protocol):
+    """The ledger in bounded pages. Every method raises StoreError where there is nothing to read."""
+
+    def intervals(
+        self, meter: str | None, from_ms: int, to_ms: int, limit: int, after_seq: int
+    ) -> list[Row]: ...
+
+    def readings(
+        self, meter: str | None, from_ms: int, to_ms: int, limit: int, after_seq: int
+    ) -> list[Row]: ...
+
+    def events(
+        self, from_ms: int, to_ms: int, limit: int, after_seq: int, *, newest_first: bool = False
+    ) -> list[Row]: ...
+
+    def last_seq(self, stream: Stream) -> int: ...
+
+    def query(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]: ...
+
+    def sizes(self) -> Sizes: ...
+
+    def close(self) -> None: ...

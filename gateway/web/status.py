@@ -9,44 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gateway.live import STALE_MS
+from gateway.store.rows import Row
 from gateway.timespan import parse_utc
-from gateway.web.sources import Row
+from gateway.web.storage import Storage
+from gateway.web.upload import Upload
 
 Level = Literal["ok", "warning", "error"]
 Collect = Literal["running", "stopped", "never"]
-UploadState = Literal["none", "up_to_date", "catching_up", "offline", "refused", "nobody", "stopped"]
 
-LIVE_MAX_AGE_MS = 5000  # older means that `collect` does not run (DESIGN §6, exit code 9)
 SILENT_INTERVALS = 3
 SILENT_MIN_MS = 5000
 NAMED_MAX = 3  # silent meters that the sentence names
 DISK_LOW_SHARE = 0.05
 LEVELS: tuple[Level, ...] = ("ok", "warning", "error")
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """What `uplink` last wrote about itself. `backlog` and `cursor` are rows and seq per stream."""
-
-    state: UploadState
-    broker: str
-    backlog: Mapping[str, int]
-    cursor: Mapping[str, int]
-    detail: str = ""
-    proof: str = ""
-    age_ms: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Storage:
-    """Sizes in bytes; `error` where the ledger cannot be read, with its `hint`."""
-
-    ledger_bytes: int
-    free_bytes: int
-    total_bytes: int
-    last_seq: Mapping[str, int]
-    error: str = ""
-    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +46,7 @@ class MeterStates:
 def collect_state(live: Row | None, age_ms: int | None) -> Collect:
     if live is None:
         return "never"
-    return "stopped" if age_ms is None or age_ms > LIVE_MAX_AGE_MS else "running"
+    return "stopped" if age_ms is None or age_ms >= STALE_MS else "running"
 
 
 def meter_states(intervals_ms: Mapping[str, int], live: Row | None) -> MeterStates:
@@ -82,7 +58,7 @@ def meter_states(intervals_ms: Mapping[str, int], live: Row | None) -> MeterStat
         payload = payloads.get(meter)
         if payload is None:
             waiting.append(meter)
-        elif now_ms - parse_utc(payload["t"]) > max(SILENT_INTERVALS * interval_ms, SILENT_MIN_MS):
+        elif now_ms - parse_utc(payload["t"]) >= max(SILENT_INTERVALS * interval_ms, SILENT_MIN_MS):
             silent.append(meter)
         else:
             answering.append(meter)
@@ -95,7 +71,7 @@ def sentence(
     """The clauses, in the order in which they are read."""
     return [
         *_metering(collect, age_ms, meters),
-        *([] if collect == "never" else [_UPLOAD[upload.state](upload)]),
+        *([] if collect == "never" else [_uploading(upload)]),
         *_storage(storage),
     ]
 
@@ -123,19 +99,14 @@ def _metering(collect: Collect, age_ms: int | None, meters: MeterStates) -> list
     return parts or [Part("all_answer", "ok", {"count": total})]
 
 
-_UPLOAD = {
-    "none": lambda upload: Part("upload_none", "ok", {}),
-    "up_to_date": lambda upload: Part("upload_up_to_date", "ok", {}),
-    "catching_up": lambda upload: Part("upload_catching_up", "ok", _rows(upload)),
-    "offline": lambda upload: Part("upload_offline", "warning", _rows(upload)),
-    "refused": lambda upload: Part("upload_refused", "error", _rows(upload)),
-    "nobody": lambda upload: Part("upload_nobody", "warning", _rows(upload)),
-    "stopped": lambda upload: Part("upload_stopped", "warning", {}),
-}
+_UPLOAD_LEVELS: dict[str, Level] = {
+    "none": "ok", "up_to_date": "ok", "catching_up": "ok", "connecting": "ok", "offline": "warning",
+    "refused": "error", "nobody": "warning", "stopped": "warning", "never": "warning",
+}  # fmt: skip
 
 
-def _rows(upload: Upload) -> dict[str, int]:
-    return {"count": sum(upload.backlog.values())}
+def _uploading(upload: Upload) -> Part:
+    return Part(f"upload_{upload.state}", _UPLOAD_LEVELS[upload.state], {"count": upload.waiting})
 
 
 def _storage(storage: Storage) -> list[Part]:

@@ -16,14 +16,14 @@ RETRY = b"retry: 1000\n\n"  # ms until a browser connects again
 
 
 async def events(
-    hub: LiveHub, last_event_id: str, now: Callable[[], str], stop: asyncio.Event
+    hub: LiveHub, last_event_id: str, now_ms: Callable[[], int], stop: asyncio.Event
 ) -> AsyncGenerator[bytes, None]:
     """Frames for one watcher until `stop`: first what it has not seen, then every change, and a beat."""
     loop = asyncio.get_running_loop()
     await hub.join()
     try:
         version = hub.version_of(last_event_id)
-        yield RETRY + hub.beat(now())
+        yield RETRY + hub.beat(now_ms())
         beat_at = loop.time() + BEAT_S
         while not stop.is_set():
             version, frames = hub.frames(version)
@@ -31,7 +31,7 @@ async def events(
                 yield frames
             await hub.changed(version, max(0.0, beat_at - loop.time()))
             if loop.time() >= beat_at:
-                yield hub.beat(now())
+                yield hub.beat(now_ms())
                 beat_at = loop.time() + BEAT_S
     finally:
         hub.leave()
