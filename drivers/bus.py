@@ -40,29 +40,32 @@ class Answer:
     tag_ms: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BusConfig:
-    """How to reach a wire: the `[[bus]]` table of site.toml in the words of this room."""
-
-    id: str
-    protocol: str  # modbus-tcp, modbus-rtu, modbus-rtu-tcp, iec104
-    host: str = ""
-    port: int = 0
-    device: str = ""
-    baud: int = 9600
-    parity: str = "N"
-    stop_bits: int = 1
-    timeout_ms: int = 1000
+class BusSettings(Protocol):
+    """How to reach a wire: the `[[bus]]` table of site.toml, as this room needs it."""
 
     @property
-    def place(self) -> str:
-        """Where it is, for messages."""
-        return self.device or f"{self.host}:{self.port}"
+    def id(self) -> str: ...
+    @property
+    def protocol(self) -> str: ...  # modbus-tcp, modbus-rtu, modbus-rtu-tcp, iec104
+    @property
+    def host(self) -> str: ...
+    @property
+    def tcp_port(self) -> int: ...
+    @property
+    def device(self) -> str: ...
+    @property
+    def baud(self) -> int: ...
+    @property
+    def parity(self) -> str: ...
+    @property
+    def stop_bits(self) -> int: ...
+    @property
+    def timeout(self) -> int: ...  # ms
 
 
 @dataclass(slots=True)
 class Backoff:
-    """Waits that double from `first_ms` to `limit_ms` while something stays dead; the caller has the clock."""
+    """Waits that double from `first_ms` to `limit_ms` while something is dead; the caller has the clock."""
 
     first_ms: int = 1000
     limit_ms: int = 60_000

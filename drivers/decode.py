@@ -136,9 +136,9 @@ class _Numbers:
     def __init__(self, columns: Sequence[Column], used: Sequence[int]) -> None:
         self.width = len(columns)
         self.floats = []
-        for wire, stored, code, nan in (("float32", "I", "f", 0x7FC00000), ("float64", "q", "d", 0x7FF8 << 48)):
+        for wire, raw, to, nan in (("float32", "I", "f", 0x7FC0 << 16), ("float64", "q", "d", 0x7FF8 << 48)):
             if places := [i for i in used if columns[i].wire == wire]:
-                pack, unpack = struct.Struct(f"{len(places)}{stored}"), struct.Struct(f"{len(places)}{code}")
+                pack, unpack = struct.Struct(f"{len(places)}{raw}"), struct.Struct(f"{len(places)}{to}")
                 self.floats.append((places, pack.pack, unpack.unpack, nan))
         self.unsigned64 = [i for i in used if columns[i].wire == "uint64"]
         self.missing = [(i, frozenset(columns[i].missing)) for i in used if columns[i].missing]
@@ -254,7 +254,7 @@ class _Shown:
 
 
 def _decimal_places() -> list[tuple[int, float]]:
-    """By exponent + 149: the power of ten whose step is just above a float32's, and half of the latter step."""
+    """By exponent + 149: the power of ten whose step is just above a float32's, and half of that float's."""
     table = []
     for exponent in range(-149, 129):
         step, power = 2.0 ** max(exponent - 24, -149), 1

@@ -1,7 +1,7 @@
-"""Is this answer the one we asked for? Looks at the raw bytes of everything that came since the request. Pure.
+"""Is this answer the one we asked for? Looks at the raw bytes of all that came since the request. Pure.
 
-Exactly one frame, nothing before it and nothing after it, is accepted; a byte that cannot belong to it rejects
-at once. Whatever is not ACCEPTED never becomes a value.
+Exactly one frame, nothing before it and nothing after it, is accepted; a byte that cannot belong to it
+rejects at once. Whatever is not ACCEPTED never becomes a value.
 
     TCP   transaction(2) protocol(2)=0 length(2) unit(1) function(1) bytes(1)=2n data(2n)
     RTU   unit(1) function(1) bytes(1)=2n data(2n) crc(2, low byte first)
@@ -10,15 +10,19 @@ at once. Whatever is not ACCEPTED never becomes a value.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple
 
 
-class Request(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Read `count` registers (1..125) from `address` of `unit`; function 3 holding, 4 input registers."""
+
     unit: int
-    function: int  # 3 holding, 4 input registers
+    function: int
     address: int
-    count: int  # registers, 1..125
+    count: int
 
 
 class State(Enum):
@@ -29,7 +33,7 @@ class State(Enum):
 
 
 class Verdict(NamedTuple):
-    """`payload`: the register bytes of an accepted answer; `code`: of an exception; `fault`: what was wrong."""
+    """`payload`: register bytes of an accepted answer; `code`: of an exception; `fault`: what was wrong."""
 
     state: State
     payload: bytes = b""

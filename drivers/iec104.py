@@ -74,6 +74,11 @@ class Iec104Bus:
         self._deliver: Callable[[Answer], None] | None = None
         self._state: Callable[[bool, str], None] | None = None
 
+    @property
+    def client_pid(self) -> int | None:
+        """The client process, while there is one."""
+        return self._process.pid if self._process else None
+
     async def run(
         self,
         points: list[MeterPoint],
@@ -195,22 +200,20 @@ class Iec104Bus:
         while True:
             self._generals_changed.clear()
             for ca in [ca for ca, due in self._generals_due.items() if due <= loop.time()]:
-                pause = await self._general(ca)
-                if ca in self._generals_due:
-                    self._generals_due[ca] = loop.time() + pause
+                planned = self._generals_due[ca] = loop.time() + self._general_interval_s
+                if not await self._general(ca) and self._generals_due.get(ca) == planned:
+                    self._generals_due[ca] = loop.time() + GENERAL_RETRY_S
             wait_s = min(self._generals_due.values(), default=loop.time() + GENERAL_RETRY_S) - loop.time()
             try:
                 await asyncio.wait_for(self._generals_changed.wait(), max(wait_s, 0))
             except TimeoutError:
                 continue
 
-    async def _general(self, ca: int) -> float:
-        """Returns the seconds to the next one."""
+    async def _general(self, ca: int) -> bool:
+        """Whether the station answered."""
         try:
             await self._ask("general", ca, asker="")
-        except LinkDown:
-            return 0.0
         except DriverError as error:
             self.discarded[str(error)] += 1
-            return GENERAL_RETRY_S
-        return self._general_interval_s
+            return False
+        return True

@@ -141,7 +141,7 @@ def serve(lines: Lines, records: Records) -> int:
             try:
                 client = Client(cast(Setup, json.loads(line)), records)
             except (OSError, ValueError) as error:
-                records.write(Kind.FAULT, str(error).encode())
+                records.write(Kind.FAULT, f"no address for {line.decode()}: {error}".encode())
                 return 1
         if client is None:
             continue

@@ -133,7 +133,9 @@ def _refused(asdu: Asdu, place: Place) -> str:
     """Why an object of ours is no value; empty if it is one."""
     if asdu.test:
         return "test message"
-    if asdu.negative or asdu.cause not in REPORTING:
+    if asdu.negative:
+        return "negative confirmation"
+    if asdu.cause not in REPORTING:
         return f"cause of transmission {asdu.cause}"
     if asdu.kind != place.kind:
         return f"type {asdu.type} where the profile says {place.kind}"

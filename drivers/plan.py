@@ -1,8 +1,8 @@
 """Which blocks to read: the rows of a profile → the fewest requests, and the time that they take. Pure.
 
-Registers between two rows are read along only where the map allows it (`holes`, or they belong to another row)
-and where it pays. The block with the energy counters comes first: it dates the reading, and with it the reading
-is valid whatever the others do. Powers and power factor stand in it where addresses and limits permit.
+Registers between two rows are read along only where the map allows it (`holes`, or they belong to another
+row) and where it pays. The block with the energy counters comes first: it dates the reading, and with it the
+reading is valid whatever the others do. Powers and power factor stand in it where addresses permit.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ _COMPANIONS = frozenset({*COUNTERS, *POWERS, "apparent_power", "power_factor"})
 class Block:
     """One request. `columns`: places in the layout that it fills, in the order of `fields`.
 
-    `safe` = no register is read that no row defines, and no optional row: a meter has no ground to refuse it.
+    `safe`: no register is read that no row defines, and no optional row; a meter has no ground to refuse it.
+    `optional`: nothing but optional rows.
     """
 
     function: int
@@ -33,6 +34,7 @@ class Block:
     columns: tuple[int, ...]
     fields: tuple[Field, ...]
     safe: bool
+    optional: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def plan(
 ) -> ReadPlan:
     """The plan for `profile.selected(wanted)`.
 
-    `gap_max`: widest gap, in registers, that is worth reading along (`paying_gap`). `strict`: no registers but
-    those of rows, and optional rows apart; for a meter that refused a block.
+    `gap_max`: widest gap, in registers, that is worth reading along (`paying_gap`). `strict`: no registers
+    but those of rows, and optional rows apart; for a meter that refused a block.
     """
     rows = profile.selected(wanted)
     lead, companions = _lead(profile, rows, wanted)
@@ -83,8 +85,6 @@ def plan(
             apart = 0 if start <= lead < end else sum(start <= place < end for place in companions)
             (requests, split, registers), _ = best[start]
             found = min(found, ((requests + 1, split + apart, registers + count), start))
-        if found[0][0] == inf:
-            found = ((best[end - 1][0][0] + 1, best[end - 1][0][1], best[end - 1][0][2]), end - 1)
         best.append(found)
     blocks, end = [], len(rows)
     while end:
@@ -111,6 +111,7 @@ def _block(rows: tuple[Row, ...], start: int, end: int, covered: set[tuple[int, 
         first.function, first.address, count, tuple(range(start, end)),
         tuple(Field(row.address - first.address, row.wire, row.order == "little") for row in chosen),
         safe=whole and not any(row.optional for row in chosen),
+        optional=all(row.optional for row in chosen),
     )  # fmt: skip
 
 

@@ -190,6 +190,8 @@ def parse_profile(id_: str, text: str) -> MeterProfile:
         confidence=table.text("confidence", ""), sources=table.texts("sources"),
         notes=table.text("notes", "").strip(),
     )  # fmt: skip
+    if not profile.iec104 and (widest := max(row.width for row in rows)) > profile.max_registers:
+        raise table.wrong(f"max_registers = {profile.max_registers} is less than a reading takes ({widest})")
     table.end()
     return profile
 

@@ -22,13 +22,13 @@ from engine import continuity, kernels, records, steps
 
 Kernel = Callable[..., Any]
 Mode = Literal["cached", "uncached", "python"]
-_ENTRIES = ("ingest", "level", "extend")
+_ENTRIES = ("ingest", "figures", "extend")
 _CACHE_FAULTS = (RuntimeError, OSError, EOFError, pickle.PickleError, AttributeError, ImportError, KeyError, IndexError,
                  TypeError, ValueError)  # fmt: skip
 
 
 class Kernels:
-    """`ingest`, `level` and `extend` in one of three modes; `mode` says which it became."""
+    """`ingest`, `figures` and `extend` in one of three modes; `mode` says which it became."""
 
     def __init__(self, mode: Mode) -> None:
         space: dict[str, Any] = {"__name__": "engine.kernels", "__builtins__": __builtins__}
@@ -51,7 +51,7 @@ class Kernels:
                 space[function.__name__] = numba.njit(space[function.__name__], nogil=True, cache=entry)
         self.mode = mode
         self.ingest: Kernel = space["ingest"]
-        self.level: Kernel = space["level"]
+        self.figures: Kernel = space["figures"]
         self.extend: Kernel = space["extend"]
 
 
@@ -89,6 +89,6 @@ def _first_call(found: Kernels) -> None:
     book = np.zeros(1, records.BOOK)[0]
     rows, notes, samples = np.zeros(1, records.ROW), np.zeros(1, records.NOTE), np.zeros(1, records.SAMPLE)
     found.ingest(samples, 0, devices, counters, pool, book, quarters, rows, notes)
-    found.level(counters[0], 0, pool, -1, 0)
+    found.figures(0, devices, counters, pool, quarters, 0, np.zeros(1, records.FIGURES)[0])
     devices[0]["poll"], devices[0]["tail"], devices[0]["head"], book["length"] = 1000, -1, -1, 1000
     found.extend(devices[0], counters[0], 0, pool, book, 0, 0, 0)

@@ -208,6 +208,35 @@ def take(s, dev, counters, d, pool, book, notes):
         dev["power"], dev["power_t"] = power, t
 
 
+def counted(d, k, dev, counters, pool, quarters, since):
+    """Energy of counter k since a border of the quarter-hour grid, UNKNOWN if it is not known (any more)."""
+    c = counters[4 * d + k]
+    if c["state"] == 0:
+        return UNKNOWN
+    if since >= dev["next_start"]:
+        return c["cum"] - level(c, k, pool, dev["head"], since)
+    slot = quarters[d, since // QUARTER_MS % quarters.shape[1]]
+    if slot["t"] == since:
+        return c["cum"] - slot["cum"][k]
+    for i in range(quarters.shape[1]):
+        if quarters[d, i]["t"] == NEVER:
+            return c["cum"]  # nothing was counted so long ago
+    return UNKNOWN
+
+
+def figures(d, devices, counters, pool, quarters, since, out):
+    """The running figures of a device since a border of the quarter-hour grid."""
+    dev, c = devices[d], counters[4 * d]
+    for k in range(4):
+        out["energy"][k] = counted(d, k, dev, counters, pool, quarters, since)
+    out["demand"], out["power"] = UNKNOWN, dev["power"]
+    block = c["t"] - c["t"] % QUARTER_MS
+    spent = c["t"] - max(block, c["base_t"])
+    if c["state"] == LIVE and spent > 0:
+        energy = counted(d, 0, dev, counters, pool, quarters, block)
+        out["demand"] = energy // spent * 3_600_000 + energy % spent * 3_600_000 // spent
+
+
 def ingest(samples, count, devices, counters, pool, book, quarters, rows, notes):
     """Take samples from book["cursor"] on. Returns DONE, or what to give before calling again."""
     while book["cursor"] < count:

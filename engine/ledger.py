@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from engine import jit, records, snapshot
+from engine import records, snapshot
 from engine.interval import IntervalRow, Part, Running
-from engine.jit import warm_up
+from engine.jit import Kernels, load, warm_up
 from engine.kernels import DONE, POOL_LOW, QUARTER_MS
 from engine.sample import Closed, Continuity, DeviceConfig, Mode, Sample
 from engine.state import State
@@ -40,18 +40,19 @@ class Engine:
     """
 
     def __init__(
-        self, devices: Sequence[DeviceConfig], energy_interval_ms: int, *, kernels: jit.Kernels | None = None
+        self, devices: Sequence[DeviceConfig], energy_interval_ms: int, *, kernels: Kernels | None = None
     ) -> None:
         if energy_interval_ms <= 0 or QUARTER_MS % energy_interval_ms:
             raise ValueError(f"energy interval {energy_interval_ms} ms does not divide 15 minutes")
         self.devices = tuple(devices)
         self.interval_ms = energy_interval_ms
-        self._kernels = kernels or jit.load()
+        self._kernels = kernels or load()
         self._index = {device.meter: i for i, device in enumerate(devices)}
         if len(self._index) != len(devices):
             raise ValueError("two devices with one meter id")
         self._state = State(devices, energy_interval_ms)
         self._samples = np.zeros(BATCH_MAX, records.SAMPLE)
+        self._figures: Any = np.zeros(1, records.FIGURES)[0]
         self._rows = np.zeros(ROWS_MAX, records.ROW)
         self._notes = np.zeros(BATCH_MAX * NOTES_PER_SAMPLE, records.NOTE)
 
@@ -101,11 +102,10 @@ class Engine:
         self, device: int, start: int, energy: list[int], demand: int, valid: int, due: int, flags: int,
         part_n: list[int], part_mwh: list[int],
     ) -> IntervalRow:  # fmt: skip
-        energies = (_known(value) for value in energy)
-        return IntervalRow(
-            self.devices[device].meter, start, self.interval_ms // 1000, *energies, _known(demand),
-            valid, due, flags, _parts(flags, part_n, part_mwh),
-        )  # fmt: skip
+        a, b, c, d = map(_known, energy)
+        parts = _parts(flags, part_n, part_mwh)
+        meter, seconds = self.devices[device].meter, self.interval_ms // 1000
+        return IntervalRow(meter, start, seconds, a, b, c, d, _known(demand), valid, due, flags, parts)
 
     def _report(self, notes: list[tuple[int, ...]], out: list[Continuity]) -> None:
         late = {c.meter: c for c in out if c.kind == "late"}
@@ -133,34 +133,12 @@ class Engine:
         """
         if since_ms % QUARTER_MS:
             raise ValueError(f"running figures begin at a quarter hour, not at {since_ms} ms")
+        state, figures = self._state, self._figures
         d = self._index[meter]
-        counters = self._state.counters[4 * d : 4 * d + 4]
-        energies = [self._since(d, k, since_ms) for k in range(4)]
-        newest = int(counters[0]["t"])
-        demand = None
-        if energies[0] is not None:
-            begin = max(newest - newest % QUARTER_MS, int(counters[0]["base_t"]))
-            block = self._since(d, 0, newest - newest % QUARTER_MS)
-            if block is not None and newest > begin and counters[0]["state"] == LIVE:
-                demand = block * 3_600_000 // (newest - begin)
-        power = _known(int(self._state.devices[d]["power"]))
-        return Running(since_ms, *energies, demand, power)
-
-    def _since(self, d: int, k: int, since_ms: int) -> int | None:
-        c, device = self._state.counters[4 * d + k], self._state.devices[d]
-        if not c["state"]:
-            return None
-        level = 0
-        if since_ms >= device["next_start"]:
-            level = int(self._kernels.level(c, k, self._state.pool, int(device["head"]), since_ms))
-        else:
-            borders = self._state.quarters[d]
-            border = borders[since_ms // QUARTER_MS % len(borders)]
-            if border["t"] == since_ms:
-                level = int(border["cum"][k])
-            elif NEVER not in borders["t"]:
-                return None  # older than the ring
-        return int(c["cum"]) - level
+        self._kernels.figures(d, state.devices, state.counters, state.pool, state.quarters, since_ms, figures)
+        energy, demand, power = figures.item()
+        a, b, c, e = map(_known, energy.tolist())
+        return Running(since_ms, a, b, c, e, _known(demand), _known(power))
 
     def open_block(self, meter: str) -> IntervalRow | None:
         """What was counted after the last closed interval, None before the first counter reading.
@@ -175,7 +153,7 @@ class Engine:
         start, length = int(device["next_start"]), self.interval_ms
         end = max(int(device["seen"]) // length * length, start) + length
         counters = state.counters[4 * d : 4 * d + 4]
-        energies = [int(c["cum"] - c["edge"]) if c["state"] == LIVE else None for c in counters]
+        a, b, c, e = (int(c["cum"] - c["edge"]) if c["state"] == LIVE else None for c in counters)
         valid, flags, part_n, part_mwh = 0, 0, np.zeros_like(_BITS), np.zeros_like(_BITS)
         for r in state.open_intervals(d):
             valid, flags = valid + int(r["valid"]), flags | int(r["flags"])
@@ -188,7 +166,7 @@ class Engine:
         poll = int(device["poll"])
         due = (end - 1) // poll - (start - 1) // poll
         parts = _parts(flags, part_n.tolist(), part_mwh.tolist())
-        return IntervalRow(meter, start, (end - start) // 1000, *energies, None, valid, due, flags, parts)
+        return IntervalRow(meter, start, (end - start) // 1000, a, b, c, e, None, valid, due, flags, parts)
 
     def snapshot(self) -> bytes:
         """The whole state, the same bytes for the same history; for `restore`."""
@@ -196,11 +174,15 @@ class Engine:
 
     @classmethod
     def restore(
-        cls, data: bytes, devices: Sequence[DeviceConfig], energy_interval_ms: int, *, kernels: jit.Kernels | None = None
-    ) -> Engine:
-        """An engine that goes on where `data` was taken. Meters are matched by id: new ones and those whose mode
-        changed start empty, missing ones are dropped. With another energy interval the totals stay exact and the
-        open block is spread evenly. Raises ValueError if `data` is damaged or of another layout version."""
+        cls, data: bytes, devices: Sequence[DeviceConfig], energy_interval_ms: int, *,
+        kernels: Kernels | None = None,
+    ) -> Engine:  # fmt: skip
+        """An engine that goes on where `data` was taken.
+
+        Meters are matched by id: new ones and those whose mode changed start empty, missing ones are dropped.
+        With another energy interval the totals stay exact and the open block is spread evenly. Raises
+        ValueError if `data` is damaged or of another layout version.
+        """
         engine = cls(devices, energy_interval_ms, kernels=kernels)
         snapshot.load(data, engine._state, engine.devices, energy_interval_ms, engine._kernels.extend)
         return engine
@@ -213,4 +195,4 @@ def _known(value: int) -> int | None:
 def _parts(flags: int, part_n: list[Any], part_mwh: list[Any]) -> dict[int, Part]:
     if not flags:
         return {}
-    return {1 << bit: Part(part_n[bit], part_mwh[bit]) for bit in range(records.FLAG_BITS) if flags >> bit & 1}
+    return {1 << b: Part(part_n[b], part_mwh[b]) for b in range(records.FLAG_BITS) if flags >> b & 1}

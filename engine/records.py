@@ -60,6 +60,8 @@ NOTE = np.dtype([
     ("energy", _I8), ("until", _I8),
 ])  # fmt: skip
 
+FIGURES = np.dtype([("energy", _I8, (COUNTERS,)), ("demand", _I8), ("power", _I8)])
+
 BOOK = np.dtype([
     ("length", _I8), ("cursor", _I8), ("phase", _I8), ("rows_n", _I8), ("notes_n", _I8), ("free", _I8), ("free_n", _I8),
 ])  # fmt: skip

@@ -16,7 +16,7 @@ class DeviceConfig:
 
     The tuples are (import, export, reactive import, reactive export) in mWh or mvarh: `moduli_mwh` where a
     register rolls over (0 = unknown: 2^16, 2^32 and powers of ten of the resolution are tried), `resolution_mwh`
-    what its last digit is worth, `tracked` which of them the meter has at all.
+    what its last digit is worth, `tracked` which of them the meter has at all (mode "counters" only).
     Mode "net": one signed register, delivered as import. "integrate": no register, energy is ∫P.
     """
 

@@ -36,15 +36,15 @@ def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes
     header = {
         "version": VERSION,
         "interval_ms": length_ms,
-        "meters": [
-            [config.meter, config.mode, int(device["open_n"])] for config, device in zip(configs, devices, strict=True)
-        ],
+        "meters": [[c.meter, c.mode, int(d["open_n"])] for c, d in zip(configs, devices, strict=True)],
     }
     body = b"".join(part.tobytes() for part in (devices, state.counters, _deltas(state.quarters), intervals))
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + zlib.compress(body, 1)
 
 
-def load(data: bytes, state: State, configs: Sequence[DeviceConfig], length_ms: int, extend: Callable[..., Any]) -> None:
+def load(
+    data: bytes, state: State, configs: Sequence[DeviceConfig], length_ms: int, extend: Callable[..., Any]
+) -> None:
     """Fill an empty state. Raises ValueError (the message says what is wrong with `data`)."""
     line, _, packed = data.partition(b"\n")
     try:
@@ -55,7 +55,8 @@ def load(data: bytes, state: State, configs: Sequence[DeviceConfig], length_ms: 
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise ValueError("the engine's snapshot has another layout version: rebuild from readings")
     meters = header["meters"]
-    devices, counters, quarters, intervals = _arrays(body, len(meters), sum(opened for _, _, opened in meters))
+    opened_all = sum(opened for _, _, opened in meters)
+    devices, counters, quarters, intervals = _arrays(body, len(meters), opened_all)
     places = {(config.meter, config.mode): d for d, config in enumerate(configs)}
     first = 0
     for i, (meter, mode, opened) in enumerate(meters):
@@ -93,7 +94,7 @@ def _deltas(quarters: records.Records) -> records.Records:
     flat = quarters.view("<i8").reshape(*quarters.shape, -1)
     out = flat.copy()
     out[:, 1:] -= flat[:, :-1]
-    return out  # type: ignore[return-value]
+    return out
 
 
 def _sums(deltas: records.Records) -> records.Records:

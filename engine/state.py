@@ -49,7 +49,8 @@ class State:
             )
             for k in range(records.COUNTERS):
                 counter = self.counters[records.COUNTERS * d + k]
-                counter["tracked"], counter["modulus"] = config.tracked[k], config.moduli_mwh[k]
+                counter["tracked"] = config.tracked[k] or config.mode != "counters"
+                counter["modulus"] = config.moduli_mwh[k]
                 counter["resolution"] = max(1, config.resolution_mwh[k])
 
     def grow(self) -> None:

@@ -11,7 +11,7 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +74,7 @@ class Demo:
             _child(
                 "plant", "simulators.simulate", "--demo-json", "--control", "--meters", str(self._meters),
                 "--language", self._language, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
-            )  # fmt: skip
+            )
         )
         return await _first_line(process, "the simulated plant")
 
@@ -91,7 +91,7 @@ class Demo:
         return config
 
     async def _until_live(self, gateway: asyncio.subprocess.Process, receipt: Receipt, stop: asyncio.Event) -> None:
-        live = LiveReader(self._path / "store" / "run")
+        live = LiveReader(self._path / "store" / "run", lambda: time.time_ns() // 1_000_000)
         deadline = time.monotonic() + READY_WITHIN_S
         while not stop.is_set():
             if gateway.returncode is not None:
@@ -127,7 +127,7 @@ async def _prepare_kernels() -> None:
 
 
 @asynccontextmanager
-async def _command(name: str, command: Sequence[str], **pipes: int) -> AsyncIterator[asyncio.subprocess.Process]:
+async def _command(name: str, command: Sequence[str], **pipes: Any) -> AsyncIterator[asyncio.subprocess.Process]:
     """A process in a group of its own, ended by SIGTERM, after a while by SIGKILL."""
     process = await asyncio.create_subprocess_exec(*command, start_new_session=True, **pipes)
     try:
@@ -143,7 +143,9 @@ async def _command(name: str, command: Sequence[str], **pipes: int) -> AsyncIter
                 await process.wait()
 
 
-def _child(name: str, module: str, *args: str, **pipes: int) -> Any:
+def _child(
+    name: str, module: str, *args: str, **pipes: Any
+) -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
     return _command(name, [sys.executable, "-m", module, *args], **pipes)
 
 

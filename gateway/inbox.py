@@ -42,7 +42,8 @@ def ask(store: Path, runtime: Path, request: dict[str, Any], *, timeout_s: float
     question = store / "inbox" / f"{name}.json"
     answer = runtime / "answer" / f"{name}.json"
     if not question.parent.is_dir():
-        raise NotRunning(f"{question.parent} does not exist", hint="start it: wattledger run, or systemctl start wattledger-collect")
+        start = "start it: wattledger run, or systemctl start wattledger-collect"
+        raise NotRunning(f"{question.parent} does not exist", hint=start)
     write_json(question, request)
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -73,7 +74,8 @@ class Inbox:
 
     async def look(self) -> int:
         """Serve what lies there, oldest first; how many were served."""
-        names = sorted(e.name for e in os.scandir(self.store / "inbox") if e.name.endswith(".json") and e.name[0] != ".")
+        entries = (entry.name for entry in os.scandir(self.store / "inbox"))
+        names = sorted(name for name in entries if name.endswith(".json") and not name.startswith("."))
         for name in names[:MAX_WAITING]:
             path = self.store / "inbox" / name
             answer = await self._serve(path)

@@ -61,8 +61,8 @@ class Bus(Table):
 
     @property
     def serial_line(self) -> bool:
-        """True where baud is the speed of a real line: serial, RTU over TCP, or named for a gateway."""
-        return self.protocol in ("modbus-rtu", "modbus-rtu-tcp") or "baud" in self.model_fields_set
+        """True where the speed of a line is known: a serial bus, or baud named for the line behind a gateway."""
+        return self.protocol == "modbus-rtu" or "baud" in self.model_fields_set
 
     @property
     def endpoint(self) -> str:

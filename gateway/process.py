@@ -16,19 +16,19 @@ from engine.errors import StoreError
 from gateway.check import problems_for
 from gateway.config_file import find
 from gateway.last_good import Process, keep_last_good, load_or_last_good
-from gateway.notify import Notifier
+from gateway.notify import notify, status_line, watchdog_s
 from gateway.settings import Settings
 
 log = logging.getLogger("wattledger")
-WATCHDOG_S = 10.0
+REJECTED = "runs on the last good configuration, the file was rejected"
 Work = Callable[["Frame"], Awaitable[None]]
 
 
 class Frame:
     """What a process is given: its settings, when to stop, and whom to tell that it is ready."""
 
-    def __init__(self, name: Process, file: Path, notifier: Notifier) -> None:
-        self._name, self._file, self._notifier = name, file, notifier
+    def __init__(self, name: Process, file: Path) -> None:
+        self._name, self._file = name, file
         self.stop = asyncio.Event()
         self.settings, self.rejected = load_or_last_good(file, name, problems_for(name))
         if self.rejected is not None:
@@ -36,7 +36,7 @@ class Frame:
 
     def ready(self) -> None:
         """The process does its work now: systemd is told, and this configuration becomes the last good one."""
-        self._notifier.ready("the configuration file was rejected" if self.rejected else "")
+        notify("READY=1", status_line(REJECTED if self.rejected else "running"))
         if self.rejected is None:
             try:
                 keep_last_good(self.settings, self._name)
@@ -45,17 +45,17 @@ class Frame:
 
     def reload(self) -> Settings | None:
         """The file again, after SIGHUP: its settings, or None (and `rejected`) where it is bad."""
-        self._notifier.reloading(time.monotonic_ns() // 1000)
+        notify("RELOADING=1", f"MONOTONIC_USEC={time.monotonic_ns() // 1000}")
         settings, self.rejected = load_or_last_good(self._file, self._name, problems_for(self._name))
         if self.rejected is not None:
             log.error("the new configuration is rejected: %s", self.rejected)
-            self._notifier.ready("the configuration file was rejected")
+            notify("READY=1", status_line(REJECTED))
             return None
         self.settings = settings
         return settings
 
 
-async def _serve(frame: Frame, notifier: Notifier, work: Work) -> None:
+async def _serve(frame: Frame, work: Work) -> None:
     """Run `work` until it ends or a signal stops it; after SIGHUP with a good file run it again under that."""
     loop = asyncio.get_running_loop()
     leaving = asyncio.Event()
@@ -63,7 +63,7 @@ async def _serve(frame: Frame, notifier: Notifier, work: Work) -> None:
     def leave() -> None:
         leaving.set()
         frame.stop.set()
-        notifier.stopping()
+        notify("STOPPING=1")
 
     def hang_up() -> None:
         if frame.reload() is not None:
@@ -72,7 +72,7 @@ async def _serve(frame: Frame, notifier: Notifier, work: Work) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, leave)
     loop.add_signal_handler(signal.SIGHUP, hang_up)
-    alive = asyncio.create_task(_alive(notifier))
+    alive = asyncio.create_task(_alive(watchdog_s()))
     try:
         while not leaving.is_set():
             frame.stop = asyncio.Event()
@@ -83,17 +83,16 @@ async def _serve(frame: Frame, notifier: Notifier, work: Work) -> None:
         alive.cancel()
 
 
-async def _alive(notifier: Notifier) -> None:
+async def _alive(every_s: float) -> None:
     """The watchdog is fed by the event loop itself: a stuck loop feeds nobody."""
-    while True:
-        notifier.watchdog()
-        await asyncio.sleep(notifier.watchdog_s or WATCHDOG_S)
+    while every_s:
+        notify("WATCHDOG=1")
+        await asyncio.sleep(every_s)
 
 
 def run_process(name: Process, config: str | None, work: Work) -> int:
     """Exit code 0 after a clean stop. Raises ConfigError when there is neither a good file nor a copy."""
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format=f"{name} %(levelname).1s %(message)s")
-    notifier = Notifier()
-    frame = Frame(name, find(config), notifier)
-    uvloop.run(_serve(frame, notifier, work))
+    frame = Frame(name, find(config))
+    uvloop.run(_serve(frame, work))
     return 0

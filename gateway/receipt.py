@@ -28,7 +28,9 @@ class Receipt:
         self._client.loop_start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
 
@@ -46,5 +48,5 @@ class Receipt:
     def sentence(self) -> str:
         """What came, and whether anything is missing."""
         rows = ", ".join(f"{len(self._seen[s])} {s}" for s in STREAMS)
-        missing = sum(max(seen) - len(seen) for seen in self._seen.values() if seen)
+        missing = sum(max(seen) - min(seen) + 1 - len(seen) for seen in self._seen.values() if seen)
         return f"received {rows}, {self.live} live values of {len(self._power)} meters; missing {missing}"

@@ -14,8 +14,8 @@ Key = tuple[int, int]  # common address, object address
 
 @dataclass(frozen=True, slots=True)
 class PointSource:
-    """An information object. `value` gives its present value: a float; a scaled int; a normalized -1 … 1; or a
-    counter's total count ever, shown modulo `modulus`."""
+    """An information object. `value` gives its present value: a float; a scaled int; a normalized -1 … 1;
+    or a counter's total count ever, which is shown modulo `modulus`."""
 
     kind: Literal["float", "scaled", "normalized", "counter"]
     value: Callable[[], float]
@@ -45,9 +45,11 @@ class StationFaults:
 
 
 class PointBook:
-    """All points of a station. `clock_ms` gives UTC ms for time tags; `shown` is the record of counters sent."""
+    """All points of a station. `clock_ms` gives UTC ms for time tags; `shown` records the counters sent."""
 
-    def __init__(self, points: Mapping[Key, PointSource], clock_ms: Callable[[], int], faults: StationFaults) -> None:
+    def __init__(
+        self, points: Mapping[Key, PointSource], clock_ms: Callable[[], int], faults: StationFaults
+    ) -> None:
         self.points = dict(points)
         self.shown: dict[Key, ShownCount] = {}
         self._clock_ms = clock_ms
@@ -72,7 +74,9 @@ class PointBook:
             self._frozen[key] = int(self.points[key].value())
             self._sequence[key] = (self._sequence.get(key, 0) + 1) % 32
 
-    def asdus(self, keys: Iterable[Key], cause: int, *, tagged: bool, tag_ms: int | None = None) -> Iterator[bytes]:
+    def asdus(
+        self, keys: Iterable[Key], cause: int, *, tagged: bool, tag_ms: int | None = None
+    ) -> Iterator[bytes]:
         """The present (or frozen) values, by common address and type, with the faults in force."""
         if self._faults.cause is not None:
             cause = self._faults.cause

@@ -1,6 +1,6 @@
 """A simulated IEC 104 station: meters behind common addresses, with faults on demand. Loopback only.
 
-Hand-written bytes on asyncio: it shares nothing with the client of the gateway, so that the two check each other.
+Hand-written bytes on asyncio: it shares nothing with the gateway's client, so that the two check each other.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ FREEZE = 1
 class Iec104Station:
     """A station over `points`, {(common address, object address): PointSource}.
 
-    `clock_ms` gives UTC ms for time tags. `tagged_counters` chooses M_IT_TB_1. Every `spontaneous_s` all measured
-    values are reported unasked, with time tag. What is reported with a time tag while nobody listens waits for the
-    next STARTDT. `faults` may be set at any time; `commands` holds the last ASDUs received.
+    `clock_ms` gives UTC ms for time tags. `tagged_counters` chooses M_IT_TB_1. Every `spontaneous_s` all
+    measured values are reported unasked, with time tag. What is reported with a time tag while nobody listens
+    waits for the next STARTDT. `faults` may be set at any time; `commands` holds the last ASDUs received.
     """
 
     def __init__(
@@ -87,7 +87,12 @@ class Iec104Station:
             session.cut()
 
     def report(
-        self, keys: Iterable[Key], *, cause: int = SPONTANEOUS, tagged: bool = False, tag_ms: int | None = None
+        self,
+        keys: Iterable[Key],
+        *,
+        cause: int = SPONTANEOUS,
+        tagged: bool = False,
+        tag_ms: int | None = None,
     ) -> None:
         """Report objects now. `tag_ms`: UTC of the time tag (default: now)."""
         tagged = tagged or tag_ms is not None
@@ -108,7 +113,8 @@ class Iec104Station:
         self.send(head + ioa.to_bytes(3, "little") + value_bytes("float", 1, 0))
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        session = Session(reader, writer, self._timing, self._command, self._started, lambda: self.faults.silent)
+        hooks = self._command, self._started, lambda: self.faults.silent
+        session = Session(reader, writer, self._timing, *hooks)
         self._sessions.add(session)
         try:
             await session.serve()
@@ -130,7 +136,7 @@ class Iec104Station:
     def _answer(self, session: Session, command: bytes) -> None:
         """Confirmation, objects, termination; or a refusal."""
         type_, ca = command[0], int.from_bytes(command[4:6], "little")
-        freeze = command[9] >> 6 if type_ == C_CI else 0
+        freeze = command[9] >> 6 if type_ == C_CI and len(command) > 9 else 0
         if refusal := self._refusal(command, freeze):
             session.send(_mirror(command, refusal | NEGATIVE))
             return
@@ -148,7 +154,7 @@ class Iec104Station:
 
     def _refusal(self, command: bytes, freeze: int) -> int:
         """The cause with which a command is refused; 0 if it is taken. Resetting counters is refused."""
-        if command[0] not in (C_IC, C_CI, C_CS):
+        if command[0] not in (C_IC, C_CI, C_CS) or len(command) < 10:
             return UNKNOWN_TYPE
         if int.from_bytes(command[4:6], "little") not in self._book.addresses:
             return UNKNOWN_CA

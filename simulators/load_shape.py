@@ -80,7 +80,7 @@ class Shifts:
 
 @dataclass(frozen=True, slots=True)
 class Motor:
-    """A drive that starts about every `cycle_s`: four times its power for 2 s at a poor power factor, then runs."""
+    """A drive that starts about each `cycle_s`: 2 s at four times its power, power factor poor, then runs."""
 
     seed: int
     run_mw: int
@@ -120,7 +120,7 @@ class Compressor:
 
 @dataclass(frozen=True, slots=True)
 class Photovoltaic:
-    """Generation from 6 to 18 h local time, a parabola under clouds: negative power. By night `standby_mw`."""
+    """Generation from 6 to 18 h local time, a parabola under clouds: power < 0. By night `standby_mw`."""
 
     seed: int
     peak_mw: int

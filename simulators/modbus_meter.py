@@ -33,7 +33,7 @@ class Line:
         self._spoilers = {unit: Spoiler(seed=unit) for unit in units}
 
     def respond(self, request: Request) -> list[Send]:
-        """The writes that answer a request. For a strange unit id: a gateway's exception on TCP, nothing on RTU."""
+        """The writes that answer a request. For a strange unit id: exception 11 on TCP, nothing on RTU."""
         meter = self._units.get(request.unit)
         if meter is None:
             pdu = bytes((request.pdu[0] | 0x80, NO_TARGET))

@@ -1,4 +1,4 @@
-"""A plant on its wires: from specifications to running servers, endpoints and the site.toml that meters them."""
+"""A plant on its wires: from specifications to running servers, endpoints and a site.toml."""
 
 from __future__ import annotations
 

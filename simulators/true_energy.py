@@ -22,7 +22,7 @@ _ZERO: Totals = (0, 0, 0, 0, 0)
 
 
 def tariff_at(t_ms: int, tariffs: int, utc_offset_ms: int) -> int:
-    """Index of the tariff in force. Two: day, night (22-6 h). Four: spike (18-20), peak (8-12), flat, night."""
+    """Index of the tariff in force. Two: day, night (22-6). Four: spike (18-20), peak (8-12), flat, night."""
     hour = (t_ms + utc_offset_ms) // HOUR_MS % 24
     night = hour < 6 or hour >= 22
     if tariffs < 4:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from drivers.modbus import ModbusBus
 from drivers.registry import open_bus
 from engine.errors import ConfigError, GatewayError, LinkDown
 from gateway.buslock import BusLock
@@ -37,6 +38,11 @@ def ask_bus(settings: Settings, request: dict[str, Any]) -> Any:
 async def _directly(settings: Settings, name: str, request: dict[str, Any]) -> Any:
     one = metered(settings)[name]
     bus = open_bus(settings.buses[one.bus], {one.profile.id: one.profile})
+    if not isinstance(bus, ModbusBus):
+        raise GatewayError(
+            f"{name} is on a bus that speaks by itself and cannot be asked",
+            hint="run the gateway and look at: wattledger status",
+        )
     try:
         return await answer(bus, one, request)
     finally:

@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
     parser.add_argument("--meters", type=int, default=12, metavar="N", help="meters of the plant, 8 to 200 (12)")
     parser.add_argument("--port", type=int, default=8080, help="port of the page (8080)")
     parser.add_argument("--path", type=Path, default=Path("demo-data"), help="where its files go (./demo-data)")
-    parser.add_argument("--language", choices=("zh", "en"), default="en", help="names of the plant, first language of the page")
+    parser.add_argument("--language", choices=("zh", "en"), default="en", help="of plant and page")
     parser.set_defaults(func=run)
 
 

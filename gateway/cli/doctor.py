@@ -43,7 +43,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print_json_rows(asdict(f) for f in findings)
     else:
-        print_table(("", "what", "found", "next"), [["ok" if f.well else "!!", f.what, f.found, f.next] for f in findings])
+        rows = [["ok" if f.well else "!!", f.what, f.found, "" if f.well else f.next] for f in findings]
+        print_table(("", "what", "found", "next"), rows)
     return 0 if all(f.well for f in findings) else 1
 
 
@@ -90,7 +91,8 @@ def _serial(bus_id: str, device: str) -> Finding:
     try:
         mode = os.stat(device).st_mode
     except OSError as error:
-        return Finding(what, False, f"{device}: {error.strerror}", "ls -l /dev/rs485-* /dev/ttyUSB* /dev/ttyAMA*; dmesg | tail")
+        look = "ls -l /dev/rs485-* /dev/ttyUSB* /dev/ttyAMA*; dmesg | tail"
+        return Finding(what, False, f"{device}: {error.strerror}", look)
     if not stat.S_ISCHR(mode):
         return Finding(what, False, f"{device} is not a serial line", f"ls -l {device}")
     if not os.access(device, os.R_OK | os.W_OK):

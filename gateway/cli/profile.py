@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from typing import Any
 
 from drivers.profile import parse_profile
 from gateway.cli.common import json_option, print_json_rows, print_table
@@ -23,7 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run_list(args: argparse.Namespace) -> int:
     profiles = [parse_profile(name, text) for name, text in profile_texts().items()]
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "id": p.id,
             "vendor": p.vendor,
@@ -37,14 +38,14 @@ def run_list(args: argparse.Namespace) -> int:
     if args.json:
         print_json_rows(rows)
     else:
-        cells = [[*list(row.values())[:3], ", ".join(row["protocols"]), row["quantities"], row["confidence"]] for row in rows]
-        print_table(("id", "vendor", "model", "protocols", "quantities", "confidence"), cells)
+        cells = [{**row, "protocols": ", ".join(row["protocols"])}.values() for row in rows]
+        print_table(("id", "vendor", "model", "protocols", "quantities", "confidence"), [list(c) for c in cells])
     return 0
 
 
 def run_show(args: argparse.Namespace) -> int:
     profile = load_profile(args.profile)
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "quantity": row.quantity,
             "function": row.function or None,

@@ -39,8 +39,8 @@ def run(args: argparse.Namespace) -> int:
 
 def gather(settings: Settings, now_ms: int) -> dict[str, Any]:
     """Everything that `status` tells, from the files alone. Documented in docs/cli.md."""
-    live_file = LiveReader(settings.store.runtime_dir)
-    running = live_file.running(now_ms)
+    live_file = LiveReader(settings.store.runtime_dir, lambda: now_ms)
+    running = live_file.running()
     live = live_file.read() or {"meters": {}, "buses": {}, "trouble": {}, "health": {}}
     meters = []
     for meter in settings.meter:
@@ -62,7 +62,7 @@ def gather(settings: Settings, now_ms: int) -> dict[str, Any]:
         "gateway": settings.site.gateway,
         "config": settings.digest,
         "running": running,
-        "live_age_ms": live_file.age_ms(now_ms),
+        "live_age_ms": live_file.age_ms(),
         "meters": meters,
         "buses": live["buses"],
         "health": live["health"],
@@ -119,7 +119,8 @@ def _tell(found: dict[str, Any]) -> None:
     ledger, uplink = found["ledger"], found["uplink"]
     if ledger and ledger["day"]["share"] is not None:
         missed = ", ".join(f"{cause} {n}" for cause, n in ledger["day"]["missed"].items()) or "none"
-        print(f"last 24 h: {100 * ledger['day']['share']:.2f} % of {ledger['day']['due']} readings due; missed: {missed}")
+        share, due = ledger["day"]["share"], ledger["day"]["due"]
+        print(f"last 24 h: {100 * share:.2f} % of {due} readings due; missed: {missed}")
     if uplink is not None:
         print(f"upload: {_upload(uplink)}")
 

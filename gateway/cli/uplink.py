@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.uplink.main import run_uplink
 from gateway.process import Frame, run_process
+from gateway.uplink.main import run_uplink
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

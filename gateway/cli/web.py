@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from gateway.web.main import run_web
 from gateway.process import Frame, run_process
+from gateway.web.main import run_web
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

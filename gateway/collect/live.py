@@ -13,13 +13,13 @@ from zoneinfo import ZoneInfo
 
 import orjson
 
-from engine.carbon import co2_ng
+from engine.carbon import co2_ng, kg, kg_per_h
 from engine.interval import Running
 from engine.ledger import Engine
 from engine.power_factor import power_factor
 from engine.reading import Reading
 from gateway.collect.points import Metered
-from gateway.store.rows import NG_PER_KG, FactorRef, reading_row, scaled, utc_ms
+from gateway.store.rows import FactorRef, reading_row, scaled, utc_ms
 from gateway.timespan import day_bounds, local_date
 
 HEARTBEAT_MS = 1000
@@ -59,7 +59,7 @@ def running_figures(running: Running, factors: Sequence[FactorRef]) -> dict[str,
     if running.import_mwh is not None:
         figures["co2e"] = [
             {
-                "kg": co2_ng(running.import_mwh, ref.factor) / NG_PER_KG,
+                "kg": kg(co2_ng(running.import_mwh, ref.factor)),
                 "gas": ref.factor.gas,
                 "profile": ref.profile,
                 "factor": ref.factor.id,
@@ -68,8 +68,7 @@ def running_figures(running: Running, factors: Sequence[FactorRef]) -> dict[str,
             for ref in factors
         ]
     if running.power_mw is not None and factors:
-        # mW over one hour is mWh, so the same formula gives the rate.
-        figures["co2e_kg_per_h"] = co2_ng(max(0, running.power_mw), factors[0].factor) / NG_PER_KG
+        figures["co2e_kg_per_h"] = kg_per_h(running.power_mw, factors[0].factor)
     return figures
 
 
@@ -114,7 +113,9 @@ class Live:
             "running": running_figures(running, self._factors),
         }
 
-    def write(self, now_ms: int, buses: Mapping[str, Any], trouble: Mapping[str, Any], health: Mapping[str, Any]) -> None:
+    def write(
+        self, now_ms: int, buses: Mapping[str, Any], trouble: Mapping[str, Any], health: Mapping[str, Any]
+    ) -> None:
         """Replace the file if something changed, and once a second all the same. Droppable: no fsync."""
         if not self._changed and now_ms - self._written_ms < HEARTBEAT_MS:
             return

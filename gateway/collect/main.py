@@ -115,7 +115,9 @@ class Collect:
             lock.release()
 
     def _worker(self, bus_id: str, mine: list[Metered]) -> Poller | Listener:
-        bus = open_bus(self._settings.buses[bus_id], {m.profile.id: m.profile for m in mine})
+        profiles = {m.profile.id: m.profile for m in mine}
+        wall_ms = self._clock.at_mono
+        bus = open_bus(self._settings.buses[bus_id], profiles, wall_ms=wall_ms)
         kind: Any = Listener if self._settings.buses[bus_id].protocol == "iec104" else Poller
         worker: Poller | Listener = kind(
             bus, [m.point for m in mine], self._clock, self._pipeline, self._account, self._watch

@@ -42,5 +42,6 @@ def metered(settings: Settings) -> dict[str, Metered]:
             resolution_mwh=resolution_mwh(layout),
             tracked=tuple(bool(source.parts[name]) for name in COUNTERS),
         )
-        found[meter.id] = Metered(meter, settings.bus_of(meter), profile, point, converter, device, "iec104" in profile.protocols)
+        bus = settings.bus_of(meter)
+        found[meter.id] = Metered(meter, bus, profile, point, converter, device, profile.iec104)
     return found

@@ -55,7 +55,7 @@ class Poller:
         self.figures = BusFigures()
         self._clock, self._sink, self._account, self._watch = clock, sink, account, watch
         self._schedule = Schedule({p.id: p.interval_ms for p in points}, clock.now_ms())
-        self._meter_backoff = {p.id: Backoff(p.interval_ms, BACKOFF_LIMIT_MS) for p in points}
+        self._meter_backoff = {p.id: Backoff(max(1, p.interval_ms // 2), BACKOFF_LIMIT_MS) for p in points}
         self._link_backoff = Backoff(1000, BACKOFF_LIMIT_MS)
         self._line = asyncio.Lock()
 

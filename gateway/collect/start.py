@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from engine.reading import Quality, Reading
 from gateway.clock import Clock
 from gateway.collect.pipeline import sample_of
 from gateway.collect.points import Metered
+from gateway.factors import load_factor
+from gateway.profiles import profile_texts
 from gateway.settings import Settings
 from gateway.store.commit import Boot, ClockRow, Commit, InForce
 from gateway.store.reader import LedgerReader
@@ -98,6 +99,7 @@ def opening(
 ) -> Commit:
     """The commit before all readings of this run: boot, clock row, layouts, and the texts in force."""
     now_ms, mono_ms = clock.now_ms(), clock.mono_ms()
+    texts = profile_texts()
     return Commit(
         t_ms=now_ms,
         boot_id=boot.boot_id,
@@ -107,7 +109,7 @@ def opening(
         in_force=[
             InForce("site", settings.site.id, settings.site.model_dump_json()),
             InForce("config", "site.toml", settings.text),
-            *(InForce("profile", p.id, p.text) for p in {m.profile.id: m.profile for m in meters.values()}.values()),
+            *(InForce("profile", name, texts[name]) for name in sorted({m.profile.id for m in meters.values()})),
             *(InForce("meter", m.meter.id, m.meter.model_dump_json()) for m in meters.values()),
             *(InForce("factor", ref.factor.id, ref.factor.text) for ref in factors),
         ],

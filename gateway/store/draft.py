@@ -7,6 +7,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from engine.carbon import co2_ng
 from engine.event import Event
 from engine.interval import IntervalRow
 from gateway.store.blob import encode_readings
@@ -135,11 +136,7 @@ class Draft:
 
     def _interval(self, seq: int, i: IntervalRow, place: Attribution) -> tuple[Any, ...]:
         energy = i.import_mwh
-        emissions: list[int] = []
-        if energy is not None and place.factors:
-            from engine.carbon import co2_ng
-
-            emissions = [co2_ng(energy, ref.factor) for ref in place.factors]
+        emissions = [] if energy is None else [co2_ng(energy, ref.factor) for ref in place.factors]
         parts = {str(bit): [p.readings, p.import_mwh] for bit, p in sorted(i.parts.items())}
         return (
             seq, self.book.meters[i.meter], i.start_ms, i.seconds, i.revision, i.cause,

@@ -32,9 +32,14 @@ class WriterLock:
         os.ftruncate(self._fd, 0)
         os.pwrite(self._fd, f"{os.getpid()}\n".encode(), 0)
 
+    @property
+    def held(self) -> bool:
+        return self._fd >= 0
+
     def release(self) -> None:
         os.ftruncate(self._fd, 0)
         os.close(self._fd)
+        self._fd = -1
 
 
 class RestLock:

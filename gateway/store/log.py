@@ -94,8 +94,13 @@ class Ledger:
             return draft.committed
 
     def close(self) -> None:
-        """Move the -wal into the file and let go of the lock. The commits are safe even if this fails."""
+        """Move the -wal into the file and let go of the lock. The commits are safe even if this fails.
+
+        Closing again does nothing.
+        """
         with self._one_caller:
+            if not self._lock.held:
+                return
             try:
                 self._conn.execute(f"pragma busy_timeout = {_CLOSE_WAIT_MS}")
                 self._conn.execute("pragma wal_checkpoint(truncate)").fetchall()

@@ -9,23 +9,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from drivers.decode import Converter
+from engine.carbon import Factor, kg
 from engine.event import Event
 from engine.interval import IntervalRow
+from engine.power_factor import power_factor
 from engine.reading import Quality, Reading, quality_names
-
-if TYPE_CHECKING:
-    from engine.carbon import Factor
-
-    from drivers.decode import Converter
 
 Row = dict[str, Any]
 Stream = Literal["readings", "intervals", "events"]
 STREAMS: tuple[Stream, ...] = ("readings", "intervals", "events")
 Cause = Literal["meter", "bus", "box", "clock", "disk", "broker"]
 CAUSES: tuple[Cause, ...] = ("meter", "bus", "box", "clock", "disk", "broker")
-NG_PER_KG = 10**12
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +126,6 @@ def reading_columns(rows: Sequence[Row]) -> Row:
 
 def interval_row(stored: StoredInterval) -> Row:
     """Row of the `intervals` stream. Energies in Wh to the mWh; what is not known is absent, never 0."""
-    from engine.power_factor import power_factor
-
     interval = stored.row
     row: Row = {"seq": stored.seq, "revision": interval.revision}
     if interval.cause is not None:
@@ -160,7 +155,7 @@ def interval_row(stored: StoredInterval) -> Row:
     if interval.demand_mw is not None:
         row["demand_w"] = scaled(interval.demand_mw, 1000)
     row["co2e"] = [
-        {"kg": scaled(e.ng, NG_PER_KG), "gas": e.gas, "profile": e.profile, "factor": e.factor,
+        {"kg": kg(e.ng), "gas": e.gas, "profile": e.profile, "factor": e.factor,
          "revision": e.revision}
         for e in stored.emissions
     ]  # fmt: skip

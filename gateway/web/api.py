@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from datetime import date
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, Header, Path, Query, Request
 from starlette.responses import Response
 
-from gateway import __version__
 from gateway.store.rows import Row
 from gateway.timespan import parse
 from gateway.web.answers import ApiError, add_error_answers, json_answer
@@ -30,8 +28,8 @@ Limit = Annotated[int, Query(ge=1, le=LIMIT_MAX, description="Rows at most.")]
 After = Annotated[int, Query(ge=0, description="Only rows with a greater seq: `next` of the answer before.")]
 
 
-def only(*names: str) -> Callable[[Request], None]:
-    """Refuse a query parameter that is not one of `names`: a typing error must not widen the answer."""
+def only(*names: str) -> Any:
+    """Dependency: refuse a query parameter not among `names`: a typing error must not widen the answer."""
 
     def check(request: Request) -> None:
         for name in request.query_params:
@@ -39,14 +37,14 @@ def only(*names: str) -> Callable[[Request], None]:
                 known = ", ".join(names) or "none"
                 raise ApiError(f"there is no parameter {name!r} here", hint=f"possible: {known}")
 
-    return Depends(check)  # type: ignore[no-any-return]  # FastAPI types Depends() as Any
+    return Depends(check)
 
 
 def build_api(site: SiteView, hub: LiveHub, stop: asyncio.Event) -> FastAPI:
     """The application; streams end when `stop` is set."""
     app = FastAPI(
         title="wattledger",
-        version=__version__,
+        version=site.version,
         description="Readings, intervals and events of this gateway. Read-only.",
         docs_url=None,  # FastAPI's page would load its scripts from a CDN
         redoc_url=None,
@@ -160,7 +158,7 @@ def _moment(site: SiteView, name: str, text: str, now_ms: int) -> int:
     try:
         return parse(said, now_ms, site.zone)
     except ValueError as error:
-        raise ApiError(f"{name}: {error}", hint="times: RFC 3339, local date(-time) of the site, -24h") from error
+        raise ApiError(f"{name}: {error}", hint="local times are those of the site's time zone") from error
 
 
 async def _known(site: SiteView, meter: str | None) -> None:

@@ -97,7 +97,7 @@ class LiveHub:
 
     def beat(self, now_ms: int) -> bytes:
         """The heartbeat: the server's time, and how old the live file is."""
-        return _frame("beat", {"t": utc_text(now_ms), "age_ms": self._live.age_ms(now_ms)})
+        return _frame("beat", {"t": utc_text(now_ms), "age_ms": self._live.age_ms()})
 
     def version_of(self, last_event_id: str) -> int:
         """The version a returning watcher has; 0 if it watched another run of the server."""

@@ -7,9 +7,10 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 
 import uvicorn
 
@@ -41,9 +42,10 @@ async def run_web(
     access = access_of(settings.web)
     with _listen(settings.web) as listener, ThreadPoolExecutor(1, "ledger") as reading:
         ledger = LedgerReader(settings.store.path)
-        live = LiveReader(settings.store.runtime_dir)
-        site = SiteView(settings, live, ledger, read_state, _now_ms, reading)
-        hub = LiveHub(live, site.status, f"{_now_ms():x}")
+        live = LiveReader(settings.store.runtime_dir, _now_ms)
+        birth = f"{_now_ms():x}"
+        site = SiteView(settings, live, ledger, read_state, _now_ms, reading, _version(), birth)
+        hub = LiveHub(live, site.status, birth)
         server = _Server(_config(Guard(build_api(site, hub, stop), access)))
         address = _address(settings.web, listener)
         try:
@@ -67,8 +69,9 @@ def access_of(web: Web) -> Access:
 class _Server(uvicorn.Server):
     """uvicorn, without its signal handlers: the process frame has its own."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
 
 
 def _config(app: Guard) -> uvicorn.Config:
@@ -96,27 +99,35 @@ def _listen(web: Web) -> socket.socket:
         family, kind, proto, _, where = socket.getaddrinfo(web.host, web.port, type=socket.SOCK_STREAM)[0]
         listener = socket.socket(family, kind, proto)
     except OSError as error:
-        raise GatewayError(f"[web] listen = \"{web.listen}\": {error}", hint="ip address shows what this box has") from error
+        raise _not_listening(web, error) from error
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(where)
     except OSError as error:
         listener.close()
-        raise GatewayError(f"cannot listen on {web.listen}: {error.strerror}", hint=_hint(error, web)) from error
+        raise _not_listening(web, error) from error
     return listener
 
 
-def _hint(error: OSError, web: Web) -> str:
+def _not_listening(web: Web, error: OSError) -> GatewayError:
+    hint = "`ip address` shows which addresses this box has"
     if error.errno == errno.EADDRINUSE:
-        return f"ss -ltnp 'sport = :{web.port}' shows who has the port; or write another one at [web] listen"
-    if error.errno == errno.EACCES:
-        return "ports below 1024 need a privilege: write e.g. listen = \"127.0.0.1:8080\" in [web]"
-    return "ip address shows which addresses this box has"
+        hint = f"`ss -ltnp 'sport = :{web.port}'` shows who has it; or write another port in [web] listen"
+    elif error.errno == errno.EACCES:
+        hint = 'ports below 1024 need a privilege: write e.g. listen = "127.0.0.1:8080" in [web]'
+    return GatewayError(f"cannot listen on {web.listen}: {error.strerror}", hint=hint)
 
 
 def _address(web: Web, listener: socket.socket) -> str:
     host = f"[{web.host}]" if ":" in web.host else web.host
     return f"http://{host}:{listener.getsockname()[1]}"
+
+
+def _version() -> str:
+    try:
+        return version("wattledger")
+    except PackageNotFoundError:
+        return "checkout"
 
 
 def _now_ms() -> int:

@@ -1,4 +1,4 @@
-"""SiteView: everything the page can ask, put together from the three sources. Blocking reads run in one thread."""
+"""SiteView: all that the page can ask, put together from the three sources; blocking reads in one thread."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
-from gateway import __version__
 from gateway.settings import Settings
 from gateway.store.rows import Row
 from gateway.timespan import day_bounds, local_date, utc_text
@@ -34,6 +33,8 @@ class SiteView:
     uplink_state: Callable[[Path], dict[str, Any] | None]
     now_ms: Callable[[], int]
     reading: ThreadPoolExecutor  # one worker: a reader of the ledger is asked one thing at a time
+    version: str
+    birth: str  # tells one run of the server from the next
 
     @property
     def zone(self) -> ZoneInfo:
@@ -46,16 +47,17 @@ class SiteView:
     async def status(self) -> Row:
         """The status document (`/api/v1/status`)."""
         upload, storage = await self.ask(self._look)
-        live, now_ms = self.live.read(), self.now_ms()
-        age_ms = self.live.age_ms(now_ms)
+        live = self.live.read()
+        age_ms = self.live.age_ms()
         collect = collect_state(live, age_ms)
         meters = meter_states({m.id: m.interval for m in self.settings.meter}, live)
-        parts = sentence(collect, age_ms, meters, upload, storage)
+        parts = sentence(collect, meters, upload, storage)
         site = self.settings.site
         return {
             "v": 1,
-            "t": utc_text(now_ms),
-            "version": __version__,
+            "t": utc_text(self.now_ms()),
+            "version": self.version,
+            "server": self.birth,
             "site": {
                 "id": site.id,
                 "name": site.name,

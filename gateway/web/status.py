@@ -65,12 +65,10 @@ def meter_states(intervals_ms: Mapping[str, int], live: Row | None) -> MeterStat
     return MeterStates(tuple(answering), tuple(silent), tuple(waiting))
 
 
-def sentence(
-    collect: Collect, age_ms: int | None, meters: MeterStates, upload: Upload, storage: Storage
-) -> list[Part]:
+def sentence(collect: Collect, meters: MeterStates, upload: Upload, storage: Storage) -> list[Part]:
     """The clauses, in the order in which they are read."""
     return [
-        *_metering(collect, age_ms, meters),
+        *_metering(collect, meters),
         *([] if collect == "never" else [_uploading(upload)]),
         *_storage(storage),
     ]
@@ -81,14 +79,14 @@ def level(parts: Sequence[Part]) -> Level:
     return max((part.level for part in parts), key=LEVELS.index)
 
 
-def _metering(collect: Collect, age_ms: int | None, meters: MeterStates) -> list[Part]:
+def _metering(collect: Collect, meters: MeterStates) -> list[Part]:
     total = len(meters.answering) + len(meters.silent) + len(meters.waiting)
     if not total:
         return [Part("no_meters", "warning", {})]
     if collect == "never":
         return [Part("not_started", "error", {})]
     if collect == "stopped":
-        return [Part("metering_stopped", "error", {"age_ms": age_ms})]
+        return [Part("metering_stopped", "error", {})]
     parts = []
     if meters.silent:
         counts = {"count": len(meters.silent), "total": total}
@@ -110,7 +108,7 @@ def _uploading(upload: Upload) -> Part:
 
 
 def _storage(storage: Storage) -> list[Part]:
-    if storage.error:
+    if storage.state == "unreadable":
         return [Part("ledger_unreadable", "error", {"error": storage.error})]
     if storage.total_bytes and storage.free_bytes < DISK_LOW_SHARE * storage.total_bytes:
         return [Part("disk_low", "warning", {"bytes": storage.free_bytes})]

@@ -6,19 +6,24 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from engine.errors import StoreError
+from gateway.store.db import NAME
 from gateway.store.rows import STREAMS
 from gateway.web.sources import Ledger
+
+State = Literal["ok", "absent", "unreadable"]
 
 
 @dataclass(frozen=True, slots=True)
 class Storage:
-    """Sizes in bytes; `error` where the ledger cannot be read, with its `hint`."""
+    """Sizes in bytes; `error` and `hint` where the ledger is there and cannot be read."""
 
-    ledger_bytes: int = 0
-    free_bytes: int = 0
-    total_bytes: int = 0
+    state: State
+    ledger_bytes: int
+    free_bytes: int
+    total_bytes: int
     last_seq: Mapping[str, int] = field(default_factory=dict)
     error: str = ""
     hint: str = ""
@@ -26,15 +31,14 @@ class Storage:
 
 def look_at_storage(ledger: Ledger, path: Path) -> Storage:
     """`path` is the store directory. A ledger that cannot be read is told, not raised: the page goes on."""
-    try:
-        disk = os.statvfs(path)
-    except OSError as error:
-        return Storage(error=f"{path}: {error.strerror}", hint=f"ls -ld {path}")
+    disk = os.statvfs(next(p for p in (path, *path.parents) if p.exists()))
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
     months = sum(file.stat().st_size for file in (path / "raw").glob("*.db"))
+    if not (path / NAME).exists():
+        return Storage("absent", months, free, total)
     try:
         sizes = ledger.sizes()
         last: dict[str, int] = {stream: ledger.last_seq(stream) for stream in STREAMS}
     except StoreError as error:
-        return Storage(months, free, total, {}, str(error), error.hint)
-    return Storage(sizes.ledger + sizes.wal + months, free, total, last)
+        return Storage("unreadable", months, free, total, {}, str(error), error.hint)
+    return Storage("ok", sizes.ledger + sizes.wal + months, free, total, last)

@@ -17,7 +17,7 @@ USUAL_COMMITS = 3
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """`backlog` rows and `cursor` seq per stream; `detail` and `hint` in both languages, {} if all is well."""
+    """`backlog` rows, `cursor` seq per stream; `detail` and `hint` in both languages, {} if all is well."""
 
     state: State
     broker: str

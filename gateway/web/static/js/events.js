@@ -10,8 +10,8 @@ let shownSeq = -1;
 
 /** Fetch again when the ledger has newer events. */
 export async function loadEvents() {
-  const last = state.status.storage.last_seq.events ?? 0;
-  if (last === shownSeq) return;
+  const last = state.status.storage.last_seq.events;
+  if (last === undefined || last === shownSeq) return;
   shownSeq = last;
   const answer = await fetch(`/api/v1/events?latest=${SHOWN}`);
   if (!answer.ok) {

@@ -32,6 +32,9 @@ export function percent(share) {
   })).format(share);
 }
 
+/** `CO2` or `CO2e` as it is printed; before the first figure the gas is not known. */
+export const gas = (name) => (name ?? "CO2").replace("CO2", "CO₂");
+
 export function bytes(count) {
   const units = ["B", "kB", "MB", "GB", "TB"];
   let step = 0;

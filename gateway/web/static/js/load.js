@@ -8,6 +8,7 @@ import { serverNow, siteSum, state } from "./state.js";
 
 const AGAIN_MIN_MS = 10_000;
 const WHOLE_DAY_FROM_S = 3 * 3600; // with less than this, the axis follows the data
+const RIGHT_ROOM = 1.015; // so that the live point is seen whole
 const dark = matchMedia("(prefers-color-scheme: dark)");
 
 let chosen = null; // meter beside the site
@@ -29,7 +30,8 @@ export async function choose(meter) {
 
 /** Fetch again when intervals were closed since, not more often than every ten seconds. */
 export async function loadCurve({ now = false } = {}) {
-  const seq = state.status.storage.last_seq.intervals ?? 0;
+  const seq = state.status.storage.last_seq.intervals;
+  if (seq === undefined) return; // there is no ledger to ask
   const dayOver = curve && serverNow() >= Date.parse(curve.to);
   if (!now && !dayOver && (seq === fetchedSeq || Date.now() - fetchedAt < AGAIN_MIN_MS)) return;
   fetchedSeq = seq;
@@ -105,10 +107,16 @@ function options(target) {
   const css = getComputedStyle(document.documentElement);
   const color = (name) => css.getPropertyValue(name).trim();
   const zone = state.status.site.timezone;
-  const axis = { stroke: color("--muted"), grid: { stroke: color("--line"), width: 1 }, ticks: { show: false }, font: `12px ${css.getPropertyValue("--sans")}` };
+  const axis = {
+    stroke: color("--muted"), font: `12px ${css.getPropertyValue("--sans")}`,
+    grid: { stroke: color("--line"), width: 1 }, ticks: { show: false },
+  };
   const stepped = uPlot.paths.stepped({ align: 1 });
   const mean = (name, fill) => ({ stroke: color(name), width: 1.75, fill: fill && color(fill), paths: stepped, points: { show: false } });
-  const live = (name) => ({ stroke: color(name), width: 1.75, dash: [3, 4], points: { show: false } });
+  const live = (name) => ({
+    stroke: color(name), width: 1.75, dash: [3, 4],
+    points: { show: true, size: 7, fill: color(name), filter: (chart, series) => [chart.data[series].length - 1] },
+  });
   const series = [{}, mean("--accent", "--accent-soft"), live("--accent")];
   if (chosen && extra) series.push(mean("--second"), live("--second"));
   return {
@@ -119,7 +127,7 @@ function options(target) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     scales: { x: { range: () => extent() }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.001) * 1.08] } },
     axes: [
-      { ...axis, values: (_, ticks) => ticks.map((s) => format.clockTime(s * 1000, zone, { seconds: ticks[1] - ticks[0] < 60 })) },
+      { ...axis, size: 32, values: (_, ticks) => ticks.map((s) => format.clockTime(s * 1000, zone, { seconds: ticks[1] - ticks[0] < 60 })) },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format.number(v, ticks[1] - ticks[0] < 1 ? 1 : 0)) },
     ],
     series,
@@ -132,8 +140,8 @@ function extent() {
   const from = Date.parse(curve.from) / 1000;
   const since = Date.parse(curve.since) / 1000;
   const now = serverNow() / 1000;
-  if (now - since >= WHOLE_DAY_FROM_S || since - from < 60) return [from, Math.max(now, from + 60)];
-  return [since, Math.max(now, since + 60)];
+  const start = now - since >= WHOLE_DAY_FROM_S ? from : since;
+  return [start, start + Math.max(60, (now - start) * RIGHT_ROOM)];
 }
 
 function showReadout(chart) {

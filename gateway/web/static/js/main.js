@@ -27,6 +27,7 @@ async function start() {
   buildMeters(chooseMeter);
   showSite();
   showAll();
+  showEvents();
   document.body.classList.remove("loading");
   follow("/api/v1/stream", {
     live(body) { takeLive(body); showLive(); },

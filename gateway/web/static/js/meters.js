@@ -27,14 +27,14 @@ function buildRow(meter, choose) {
   };
   const cells = {
     name, dot, label,
-    power: make("span"), bar: make("i"),
+    power: make("span"), bar: make("i"), reason: make("p", "reason"),
     energy: cell("number"), pf: cell("number"), co2: cell("number"), age: cell("number age"),
   };
   const power = cell("number power");
   power.append(cells.power);
   if (meter.rated_power_w) power.append(make("div", "bar", cells.bar));
   const first = cell("");
-  first.append(name);
+  first.append(name, cells.reason);
   cells.row = make("tr", `depth-${Math.min(meter.depth, DEPTH_MAX)}`,
     first, power, cells.energy, cells.pf, cells.co2, cells.age);
   cells.row.setAttribute("role", "row");
@@ -44,9 +44,9 @@ function buildRow(meter, choose) {
 }
 
 export function showMeters(chosen) {
-  const gas = state.status.carbon.gas;
+  const gas = format.gas(state.status.carbon.gas);
   say(byId("meters-gas"), gas);
-  say(byId("meters-gas-unit"), `kg${gas}`);
+  say(byId("meters-gas-unit"), `kg ${gas}`);
   const all = state.meters.map((meter) => figuresOf(meter, state.live.get(meter.id)));
   const decimals = {
     power: format.decimalsFor(all.map((row) => row.power)),
@@ -85,11 +85,18 @@ function showRow(figures, cells, decimals, chosen) {
   const flags = payload?.quality ?? [];
   cells.row.classList.toggle("silent", condition === "silent");
   cells.row.classList.toggle("waiting", condition === "waiting");
-  cells.dot.className = `dot ${condition === "answering" ? (flags.length ? "warning" : "ok") : condition === "silent" ? "warning" : ""}`;
+  cells.dot.className = `dot ${dotOf(condition, flags)}`;
   say(cells.label, t(`meters.${condition}`));
+  const reason = condition === "answering" ? "" : state.trouble[meter.id]?.reason ?? "";
+  say(cells.reason, reason);
   cells.name.title = flags.length ? t("meters.quality", { flags: flags.join(t("list.separator")) }) : "";
   cells.name.setAttribute("aria-pressed", String(chosen === meter.id));
   showAge(meter.id, cells);
+}
+
+function dotOf(condition, flags) {
+  if (condition === "waiting") return "";
+  return condition === "silent" || flags.length ? "warning" : "ok";
 }
 
 function conditionOf(id) {

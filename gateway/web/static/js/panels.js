@@ -1,10 +1,10 @@
 // Upload, storage and buses.
 import { byId, facts, make, say } from "./dom.js";
 import * as format from "./format.js";
-import { t } from "./i18n.js";
-import { state } from "./state.js";
+import { language, t } from "./i18n.js";
+import { busyShare, state } from "./state.js";
 
-const UPLOAD_LEVEL = { offline: "warning", nobody: "warning", stopped: "warning", refused: "error" };
+const UPLOAD_LEVEL = { offline: "warning", nobody: "warning", stopped: "warning", never: "warning", refused: "error" };
 const BUSY_WARNING = 0.8;
 const DISK_WARNING = 0.9;
 
@@ -19,22 +19,24 @@ function showUpload() {
   byId("upload-state").className = `lead ${UPLOAD_LEVEL[upload.state] ?? ""}`;
   say(byId("upload-state"), t(`upload.state.${upload.state}`));
   const pairs = [[t("upload.broker"), upload.broker]];
-  if (upload.detail) pairs.push([t("upload.detail"), upload.detail]);
-  for (const [stream, count] of Object.entries(upload.backlog)) {
-    pairs.push([`${t("upload.backlog")}: ${t(`stream.${stream}`)}`, t("upload.rows", { count })]);
-  }
-  for (const [stream, seq] of Object.entries(upload.cursor)) {
-    pairs.push([`${t("upload.cursor")}: ${t(`stream.${stream}`)}`, `#${format.number(seq)}`]);
-  }
+  if (upload.detail[language()]) pairs.push([t("upload.detail"), upload.detail[language()]]);
+  if (upload.hint[language()]) pairs.push([t("upload.hint"), upload.hint[language()]]);
   if (upload.proof) pairs.push([t("upload.proof"), upload.proof]);
   facts(byId("upload-facts"), pairs);
+  const streams = Object.keys(upload.cursor);
+  byId("upload-streams").hidden = !streams.length;
+  byId("upload-stream-rows").replaceChildren(...streams.map((stream) => make("tr", "",
+    make("th", "", t(`stream.${stream}`)),
+    make("td", "number", format.number(upload.cursor[stream])),
+    make("td", "number", format.number(upload.backlog[stream])),
+  )));
 }
 
 function showStorage() {
   const { storage } = state.status;
   const used = storage.total_bytes ? 1 - storage.free_bytes / storage.total_bytes : 0;
-  byId("storage-state").className = `lead ${storage.error ? "error" : ""}`;
-  say(byId("storage-state"), storage.error ? t("storage.state.error") : t("storage.state.ok", {
+  byId("storage-state").className = `lead ${storage.state === "unreadable" ? "error" : ""}`;
+  say(byId("storage-state"), t(`storage.state.${storage.state}`, {
     free: format.bytes(storage.free_bytes), total: format.bytes(storage.total_bytes),
   }));
   const bar = byId("storage-bar");
@@ -61,7 +63,7 @@ function showBuses() {
 function busRow(id, bus) {
   const up = bus.up !== false;
   const words = up ? t("buses.up") : bus.reason || t("buses.down");
-  const busy = bus.utilisation;
+  const busy = busyShare(id);
   const text = up && busy !== undefined ? t("buses.load", { percent: format.percent(busy) }) : words;
   const row = make("li", "", make("p", "", make("b", "", id), make("span", up ? "muted tabular" : "down", text)));
   if (busy !== undefined) {

@@ -29,7 +29,6 @@ function clause({ key, args }) {
   return t(`sentence.${key}`, {
     ...args,
     meters: names + more,
-    age: format.age(figuresAge() ?? args.age_ms),
     bytes: format.bytes(args.bytes ?? 0),
   });
 }
@@ -44,7 +43,10 @@ function showStale(old) {
   document.body.classList.toggle("stale", expected && old !== "");
   note.hidden = !(expected && old !== "");
   if (note.hidden) return;
-  say(note, t(`stale.${old}`, { age: format.age(figuresAge()) }));
+  const words = t(`stale.${old}`, { age: format.age(figuresAge()), code: "\u0000" });
+  if (note.dataset.shown === words) return;
+  note.dataset.shown = words;
+  note.replaceChildren(...withCode(words, "wattledger status"));
 }
 
 function showSetup(parts) {
@@ -55,7 +57,12 @@ function showSetup(parts) {
   say(byId("setup-title"), t(`setup.${key}.title`));
   say(byId("setup-text"), t(`setup.${key}.text`));
   byId("setup-steps").replaceChildren(...COMMANDS[key].map((command, n) => {
-    const [before, after] = t(`setup.${key}.step${n + 1}`, { code: "\u0000" }).split("\u0000");
-    return make("li", "", before, make("code", "", command), after);
+    return make("li", "", ...withCode(t(`setup.${key}.step${n + 1}`, { code: "\u0000" }), command));
   }));
+}
+
+/** Texts and the <code> between them: a NUL in `words` stands for the command. */
+function withCode(words, command) {
+  const [before, ...after] = words.split("\u0000");
+  return after.length ? [before, make("code", "", command), ...after] : [before];
 }

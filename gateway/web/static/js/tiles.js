@@ -16,8 +16,9 @@ export function showTiles() {
   figure("tile-energy", wattHours, 1000);
   say(byId("tile-pf"), format.number(powerFactor(watt, reactive), 3));
   say(byId("tile-pf-side"), side(watt, reactive));
-  say(byId("tile-co2-name"), t("tiles.co2", { gas: state.status.carbon.gas }));
-  say(byId("tile-co2-unit"), `kg${state.status.carbon.gas}`);
+  const gas = format.gas(state.status.carbon.gas);
+  say(byId("tile-co2-name"), t("tiles.co2", { gas }));
+  say(byId("tile-co2-unit"), `kg ${gas}`);
   figure("tile-co2", co2, 1);
   showBasis();
 }
@@ -42,5 +43,6 @@ function showBasis() {
   const first = of.slice(0, NAMED_MAX).map(nameOf).join(t("list.separator"));
   const more = of.length - NAMED_MAX;
   const meters = more > 0 ? t("tiles.basis.more", { meters: first, count: more }) : first;
-  say(byId("tiles-basis"), of.length ? t(`tiles.basis.${basis}`, { meters, gas: state.status.carbon.gas }) : "");
+  const gas = format.gas(state.status.carbon.gas);
+  say(byId("tiles-basis"), of.length ? t(`tiles.basis.${basis}`, { meters, gas }) : "");
 }

@@ -1,0 +1,318 @@
+"""A plant on disk (site.toml, live file, real ledger, real uplink.db) and the real web process in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from engine.event import Event
+from engine.interval import IntervalRow
+from engine.reading import Column, Layout, Reading
+from gateway.config_file import load
+from gateway.settings import Settings
+from gateway.store.commit import Boot, Commit
+from gateway.store.log import Ledger
+from gateway.store.rows import Attribution
+from gateway.timespan import day_bounds, local_date, utc_text
+from gateway.uplink.cursor import Changes, UplinkDb
+from gateway.web.main import run_web
+
+MINUTE_MS = 60_000
+LAYOUT = Layout((Column("active_power", "int32"), Column("active_energy_import", "uint64")))
+METERS = (
+    ("main-1", "Main incomer", "grid", None, 400),
+    ("press-1", "Press 1", "load", "main-1", 250),
+    ("press-2", "", "load", "main-1", 250),
+    ("oven", "Curing oven", "load", "main-1", None),
+)
+SITE = """
+[site]
+id = "plant-7"
+name = "{name}"
+timezone = "{zone}"
+language = "{language}"
+energy_interval = "1m"
+[store]
+path = "store"
+runtime = "run"
+[web]
+listen = "127.0.0.1:0"
+{web}
+[[bus]]
+id = "hall-a"
+protocol = "modbus-tcp"
+host = "10.0.0.7"
+"""
+METER = """
+[[meter]]
+id = "{id}"
+name = "{name}"
+bus = "hall-a"
+address = {address}
+profile = "eastron-sdm630"
+role = "{role}"
+"""
+
+
+class Plant:
+    """Everything that `web` reads, as its writers would have left it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.now_ms = time.time_ns() // 1_000_000
+        self.meters: tuple[tuple[str, str, str, str | None, int | None], ...] = METERS
+        self.name, self.zone, self.language, self.web = "Plant 7, Suzhou", "Asia/Shanghai", "en", ""
+        self.powers = {"main-1": 182_400.0, "press-1": 96_250.0, "press-2": 0.0, "oven": 61_130.0}
+        self.silent: dict[str, int] = {}  # meter → age of its last reading [ms]
+        self.gas = "CO2"
+        self._ledger: Ledger | None = None
+
+    def settings(self) -> Settings:
+        text = SITE.format(name=self.name, zone=self.zone, language=self.language, web=self.web)
+        for address, (id_, name, role, parent, rated) in enumerate(self.meters, 1):
+            text += METER.format(id=id_, name=name, role=role, address=address)
+            text += f'parent = "{parent}"\n' if parent else ""
+            text += f'rated_power = "{rated} kW"\n' if rated else ""
+        file = self.path / "site.toml"
+        file.write_text(text)
+        return load(file)
+
+    @property
+    def store(self) -> Path:
+        return self.path / "store"
+
+    @property
+    def live_file(self) -> Path:
+        return self.path / "run" / "live"
+
+    def payload(self, meter: str, power_w: float, t_ms: int) -> dict[str, Any]:
+        energy_wh = power_w * 9.25
+        return {
+            "meter": meter,
+            "t": utc_text(t_ms),
+            "values": {
+                "active_power_w": power_w,
+                "reactive_power_var": round(power_w * 0.31, 1),
+                "power_factor": 0.955 if power_w else 1.0,
+                "active_energy_import_wh": 123_456_780 + energy_wh,
+            },
+            "quality": [],
+            "running": {
+                "since": utc_text(self.midnight_ms),
+                "active_energy_import_wh": energy_wh,
+                "power_factor": 0.951,
+                "demand_w": power_w,
+                "co2e": [
+                    {"kg": energy_wh * 0.0005306, "gas": self.gas, "profile": "ghgp-location",
+                     "factor": "cn.grid.national.2023", "revision": 0}
+                ],
+            },
+        }  # fmt: skip
+
+    @property
+    def midnight_ms(self) -> int:
+        zone = self.settings_zone()
+        return day_bounds(local_date(self.now_ms, zone), zone)[0]
+
+    def settings_zone(self) -> Any:
+        from zoneinfo import ZoneInfo
+
+        return ZoneInfo(self.zone)
+
+    def write_live(self, *, age_ms: int = 0, powers: dict[str, float] | None = None) -> None:
+        """Replace the live file, as `collect` does twice a second; `age_ms` makes it look older."""
+        t_ms = time.time_ns() // 1_000_000 - age_ms
+        body = {
+            "v": 1,
+            "t": utc_text(t_ms),
+            "boot": 3,
+            "meters": {
+                meter: self.payload(meter, power, t_ms - self.silent.get(meter, 400))
+                for meter, power in (powers or self.powers).items()
+            },
+            "buses": {"hall-a": {"up": True, "utilisation": 0.42, "polls": 900, "skipped": 0}},
+            "trouble": {},
+            "health": {},
+        }
+        self.live_file.parent.mkdir(exist_ok=True)
+        fresh = self.live_file.with_name(".live.new")
+        fresh.write_bytes(orjson.dumps(body))
+        os.utime(fresh, ns=(t_ms * 1_000_000, t_ms * 1_000_000))
+        fresh.replace(self.live_file)
+
+    def ledger(self) -> Ledger:
+        """The writer, open until the test ends."""
+        if self._ledger is None:
+            self._ledger = Ledger.open(self.store, site="plant-7", gateway="gw-1", now_ms=self.now_ms)
+        return self._ledger
+
+    def fill_ledger(self, *, minutes: int = 90, until_ms: int | None = None) -> None:
+        """One-minute intervals of every meter up to now (or `until_ms`), some readings and events."""
+        end_ms = (until_ms or self.now_ms) // MINUTE_MS * MINUTE_MS
+        rows = [
+            self.interval(meter, end_ms - (minutes - n) * MINUTE_MS, self.shape(n) * power)
+            for n in range(minutes)
+            for meter, power in self.powers.items()
+        ]
+        self.commit(intervals=rows, events=self.events(end_ms), boot=True)
+        readings = [
+            Reading(meter, end_ms + n, 1, 1000 + n, LAYOUT.digest, (int(power), 123_456_780))
+            for n, (meter, power) in enumerate(self.powers.items())
+        ]
+        self.commit(readings=readings)
+
+    @staticmethod
+    def shape(n: int) -> float:
+        """A load that moves: shifts, and presses that cycle."""
+        return 0.55 + 0.3 * ((n // 23) % 3) / 2 + 0.15 * ((n * 7) % 11) / 11
+
+    def interval(self, meter: str, start_ms: int, power_w: float, seconds: int = 60) -> IntervalRow:
+        import_mwh = round(power_w * 1000 * seconds / 3600)
+        return IntervalRow(meter, start_ms, seconds, import_mwh, 0, import_mwh // 3, 0, None, 6, 6, 0)
+
+    def events(self, end_ms: int) -> list[Event]:
+        return [
+            Event(end_ms - 7_200_000, "boot"),
+            Event(end_ms - 3_600_000, "meter_silent", meter="oven", data={"reason": "no answer within 1 s"}),
+            Event(end_ms - 3_540_000, "meter_back", meter="oven", data={"seconds": 60}),
+            Event(end_ms - 900_000, "bus_down", bus="hall-a", data={"reason": "connection refused"}),
+            Event(end_ms - 880_000, "bus_up", bus="hall-a"),
+        ]
+
+    def commit(
+        self,
+        *,
+        readings: list[Reading] | None = None,
+        intervals: list[IntervalRow] | None = None,
+        events: list[Event] | None = None,
+        boot: bool = False,
+    ) -> None:
+        attributions = {id_: Attribution(role, parent) for id_, _, role, parent, _ in self.meters}
+        self.ledger().commit(
+            Commit(
+                self.now_ms, 1, readings=readings or [], intervals=intervals or [], events=events or [],
+                layouts=[LAYOUT], attributions=attributions, boot=Boot(1, self.now_ms, "0") if boot else None,
+            )  # fmt: skip
+        )
+
+    def write_uplink(self, *, waiting: int = 0, **changes: Any) -> None:
+        """What `uplink` keeps about itself, through its own writer."""
+        state = {
+            "v": 1, "pid": os.getpid(), "broker": "mqtts://broker.example:8883", "proof": "puback5",
+            "connected": True, "since_ms": self.now_ms, "epoch": 1, "error": None, "notices": [],
+            "streams": {
+                stream: {"last_seq": 5000, "cursor": 5000 - waiting, "waiting": waiting, "no_subscriber": False,
+                         "stuck": False, "history_differs": False}
+                for stream in ("intervals", "events", "readings")
+            },
+        } | changes  # fmt: skip
+        self.store.mkdir(exist_ok=True)
+        db = UplinkDb.open(self.store)
+        db.save(Changes(self.now_ms, 1, state=state))
+        db.close()
+
+    def close(self) -> None:
+        if self._ledger is not None:
+            self._ledger.close()
+
+
+class Server:
+    """`run_web` in a thread with a loop of its own; `url` once it listens."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._up = threading.Event()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stop: asyncio.Event | None = None
+        self._error: BaseException | None = None
+        self.url = ""
+        self._thread = threading.Thread(target=self._run, name="web")
+        self._thread.start()
+        assert self._up.wait(10), "web does not listen"
+        if self._error is not None:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            asyncio.run(self._main())
+        except BaseException as error:  # noqa: BLE001  # raised again in the test's thread
+            self._error = error
+        finally:
+            self._up.set()
+
+    async def _main(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        await run_web(self._settings, stop=self._stop, ready=self._ready)
+
+    def _ready(self, url: str) -> None:
+        self.url = url
+        self._up.set()
+
+    @property
+    def port(self) -> int:
+        return int(self.url.rpartition(":")[2])
+
+    def stop(self) -> float:
+        """Seconds that the stop took."""
+        began = time.monotonic()
+        if self._loop is not None and self._stop is not None and self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+        self._thread.join(10)
+        assert not self._thread.is_alive(), "web does not end"
+        if self._error is not None:
+            raise self._error
+        return time.monotonic() - began
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Iterator[Plant]:
+    plant = Plant(tmp_path)
+    yield plant
+    plant.close()
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[Plant], Server]]:
+    """Start the web process for a plant; stopped at the end of the test."""
+    with ExitStack() as running:
+
+        def start(plant: Plant) -> Server:
+            return running.enter_context(_served(plant))
+
+        yield start
+
+
+@contextmanager
+def _served(plant: Plant) -> Iterator[Server]:
+    server = Server(plant.settings())
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture
+def basic() -> Callable[[str, str], dict[str, str]]:
+    """The header of HTTP Basic for a user and a password."""
+
+    def header(user: str, password: str) -> dict[str, str]:
+        return {"authorization": "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode()}
+
+    return header
+
+
+@pytest.fixture
+def noon_ms() -> int:
+    """2026-11-20 12:00 in Shanghai."""
+    return int(datetime(2026, 11, 20, 4, tzinfo=UTC).timestamp() * 1000)
