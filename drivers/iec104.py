@@ -93,7 +93,7 @@ class Iec104Bus:
         try:
             while True:
                 since = loop.time()
-                self._process = ClientProcess(self._setup)
+                self._process, self._link = ClientProcess(self._setup), ""
                 self._turn(False, await self._process.run(self._record))
                 failures = 0 if loop.time() - since > STEADY_S else failures
                 await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])

@@ -47,7 +47,7 @@ class Inquiry:
         elif asdu.cause == ACT_CON:
             self.confirmed = True
         elif asdu.cause == ACT_TERM:
-            self.confirmed = self.ended = True
+            self.ended = self.confirmed  # before our confirmation it ends an earlier command
 
     def joinable(self, ca: int, type_: int, qualifier: int, asker: str) -> bool:
         """Whether `asker` may wait for this one too: it is the same command, and new to the asker."""

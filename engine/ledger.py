@@ -102,7 +102,7 @@ class Engine:
         self, device: int, start: int, energy: list[int], demand: int, valid: int, due: int, flags: int,
         part_n: list[int], part_mwh: list[int],
     ) -> IntervalRow:  # fmt: skip
-        a, b, c, d = map(_known, energy)
+        a, b, c, d = (_known(int(value)) for value in energy)  # a sub-array stays numpy in tolist()
         parts = _parts(flags, part_n, part_mwh)
         meter, seconds = self.devices[device].meter, self.interval_ms // 1000
         return IntervalRow(meter, start, seconds, a, b, c, d, _known(demand), valid, due, flags, parts)

@@ -11,8 +11,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from drivers.plan import MAX_REGISTERS, ReadPlan, paying_gap, plan, rtu_ms, tcp_ms
-from drivers.profile import MeterProfile
+from drivers.plan import ReadPlan, paying_gap, plan, rtu_ms, tcp_ms
+from drivers.profile import MAX_REGISTERS, MeterProfile
 from gateway.plant import DAY_MS, Bus
 from gateway.settings import Settings
 

@@ -14,9 +14,9 @@ import hmac
 import json
 import signal
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 from simulators import mqtt_packets as mqtt
+from simulators.broker_faults import Faults
 from simulators.mqtt_packets import MalformedError, Publish
 from simulators.mqtt_sessions import Session, Sessions, matches, valid_filter
 
@@ -27,24 +27,6 @@ CONNECT_WITHIN_S = 5.0
 HOLD_ACKS_S = 0.05  # fewer than `reverse_acks` of them are sent after this
 _NOT_AUTHORISED, _BAD_PASSWORD, _TAKEN_OVER = 0x87, 0x86, 0x8E
 _V3_CODE = {_BAD_PASSWORD: 4, _NOT_AUTHORISED: 5}  # other refusals read "server unavailable" there
-
-
-@dataclass
-class Faults:
-    """What goes wrong; may be changed while the broker runs. Everything off by default."""
-
-    never_acknowledge: bool = False
-    lose_ack_every: int = 0  # every nth PUBACK is not sent
-    reverse_acks: int = 0  # so many PUBACKs are collected and sent in reverse order
-    refuse_connect: int = 0  # reason code of every CONNACK
-    refuse_publish: Mapping[str, int] = field(default_factory=dict)  # topic filter → PUBACK code
-    refuse_above_bytes: int = 0  # larger payloads are answered 0x83
-    cut_after: int = 0  # the connection is cut after so many PUBLISH packets
-    garbage: bytes = b""  # sent instead of the CONNACK
-    thawed: asyncio.Event = field(default_factory=asyncio.Event)  # cleared: the broker is frozen
-
-    def __post_init__(self) -> None:
-        self.thawed.set()
 
 
 class Broker:

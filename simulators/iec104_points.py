@@ -96,7 +96,7 @@ class PointBook:
         point = self.points[key]
         if point.kind != "counter":
             return value_bytes(point.kind, point.value(), self._faults.quality)
-        total = self._frozen.get(key, int(point.value()))
+        total = self._frozen[key] if key in self._frozen else int(point.value())
         carried = self._show(key, total, point.modulus)
         octet = self._sequence.get(key, 0) | (CY if carried else 0) | self._faults.quality
         return value_bytes("counter", total % point.modulus, octet)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from engine.errors import ConfigError
-from simulators.faults import FaultBook, apply_order, parse_order
-from simulators.sim_meter import SimMeter
+from simulators.faults import apply_order, parse_order
+from simulators.metering_point import MeteringPoint
 from simulators.true_energy import INTEGRALS, MWMS_PER_MWH, Totals
 
 ClockMs = Callable[[], int]
@@ -23,18 +23,14 @@ def steady_clock() -> ClockMs:
 class Plant:
     """Meters by id on one injected clock (a callable that gives UTC ms)."""
 
-    def __init__(self, meters: Iterable[SimMeter], clock: ClockMs) -> None:
+    def __init__(self, meters: Iterable[MeteringPoint], clock: ClockMs) -> None:
         self.clock = clock
         self.start_ms = clock()
-        self.meters: dict[str, SimMeter] = {}
+        self.meters: dict[str, MeteringPoint] = {}
         for meter in meters:
             if meter.id in self.meters:
                 raise ValueError(f"two simulated meters are called {meter.id!r}")
             self.meters[meter.id] = meter
-
-    @property
-    def books(self) -> dict[str, FaultBook]:
-        return {id_: meter.faults for id_, meter in self.meters.items()}
 
     def order(self, text: str, origin_ms: int | None = None) -> None:
         """Put a fault in force: `press-1:silent@20s+15s`, times from `origin_ms` (default now).
@@ -42,17 +38,17 @@ class Plant:
         Raises ConfigError.
         """
         order = parse_order(text, self.clock() if origin_ms is None else origin_ms)
-        if order.fault is not None and order.fault.kind == "rollover":
-            self._refuse_rollover(order.meter)
-        apply_order(order, self.books)
-
-    def _refuse_rollover(self, name: str) -> None:
-        able = [id_ for id_, meter in self.meters.items() if meter.can_roll_over]
-        if name in self.meters and name not in able:
+        able = {
+            id_: meter.faults
+            for id_, meter in self.meters.items()
+            if order.fault is None or order.fault.kind in meter.kinds
+        }
+        if order.fault is not None and order.meter in self.meters and order.meter not in able:
             raise ConfigError(
-                f"{name}: no counter of this meter rolls over",
-                hint=f"meters that do: {', '.join(able) or 'none'}",
+                f"{order.meter} cannot play the fault {order.fault.kind}",
+                hint=f"meters that can: {', '.join(able) or 'none'}",
             )
+        apply_order(order, able)
 
     def advance(self) -> None:
         """Bring every meter to now, so that no request has much to catch up."""
@@ -68,7 +64,7 @@ class Plant:
             "meters": {
                 id_: {
                     "true_mwh": _floors(meter.energy.totals),
-                    **meter.shown.report(),
+                    **meter.report(),
                 }
                 for id_, meter in self.meters.items()
             },

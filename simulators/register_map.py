@@ -48,7 +48,7 @@ class RegisterMap:
         if self.holes is True:
             return not rows.isdisjoint(span)
         ranges = self.holes or ()
-        return all(at in rows or any(low <= at <= high for low, high in ranges) for at in span)
+        return bool(rows) and all(at in rows or any(low <= at <= high for low, high in ranges) for at in span)
 
 
 def profiles_dir() -> Path:

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 from engine.quantity import QUANTITIES, TARIFFS
-from simulators.counters import Counters, Term, term
+from simulators.counters import Term, term
 from simulators.encode import RowEncoder
-from simulators.faults import Fault, FaultBook
+from simulators.faults import KINDS, Fault
 from simulators.framing import ILLEGAL_ADDRESS, ILLEGAL_FUNCTION, ILLEGAL_VALUE, READ_HOLDING, READ_INPUT
-from simulators.load_shape import Load, mix
-from simulators.physics import Grid, instants
+from simulators.load_shape import Load
+from simulators.metering_point import MeteringPoint
 from simulators.register_map import RegisterMap
 from simulators.shown import ShownCounter, ShownRegisters
-from simulators.true_energy import TrueEnergy
 
 HARMLESS = {"stuck", "split"}  # faults under which what is shown is still this meter's right answer
 PLANS_MAX = 256
@@ -32,12 +32,9 @@ class _Piece:
     whole: bool
 
 
-class SimMeter:
-    """A load, its true energy, and the registers that show it. Time comes with every call [UTC ms].
-
-    `starts_mwh`: where the counters of true_energy.INTEGRALS stood at `start_ms`. `scales`: counts in the
-    meter's own scale registers by name, e.g. {"ct": 40}; the default is what means a factor of 1.
-    """
+class SimMeter(MeteringPoint):
+    """A metering point with registers. `scales`: counts in the meter's own scale registers by name, e.g.
+    {"ct": 40}; the default is what means a factor of 1. The other keywords are those of MeteringPoint."""
 
     def __init__(
         self,
@@ -52,44 +49,26 @@ class SimMeter:
         step_ms: int = 1000,
         utc_offset_ms: int = 0,
     ) -> None:
-        self.id = id_
+        super().__init__(
+            id_, load, start_ms=start_ms, seed=seed, starts_mwh=starts_mwh, tariffs=_tariffs(registers),
+            step_ms=step_ms, utc_offset_ms=utc_offset_ms,
+        )  # fmt: skip
         self.registers = registers
-        self.load = load
-        self.faults = FaultBook()
-        self._grid = Grid(seed, shares=_shares(seed))
-        tariffs = _tariffs(registers)
-        self.energy = TrueEnergy(
-            load, start_ms, step_ms=step_ms, tariffs=tariffs, utc_offset_ms=utc_offset_ms
-        )
-        self.counters = Counters(self.energy, self._grid.shares, starts_mwh or {}, tariffs=tariffs)
         own = {f"scale.{name}": count for name, count in (scales or {}).items()}
         self._constants = registers.constants | own
         self._encoders = _encoders(registers, self._constants)
         self._terms = [term(encoder.row.quantity) for encoder in self._encoders]
         self._plans: dict[tuple[int, int, int], list[_Piece]] = {}
-        self._instants: dict[str, int] = {}
-        self._instants_at: int | None = None
         self._held: list[bytes] | None = None
+        measured = [(e, t) for e, t in zip(self._encoders, self._terms, strict=True) if t is not None]
+        self.rolling = [(made_of, modulus) for e, made_of in measured if (modulus := _modulus(e, made_of))]
+        self.kinds = frozenset(KINDS) - (set() if self.rolling else {"rollover"})
         self.shown = ShownRegisters(
-            {
-                encoder.row.quantity: ShownCounter(encoder.modulus_sub)
-                for encoder, made_of in zip(self._encoders, self._terms, strict=True)
-                if made_of is not None
-            },
-            registers.sums,
+            {encoder.row.quantity: ShownCounter(encoder.modulus_sub) for encoder, _ in measured}, registers.sums
         )
 
-    def advance(self, t_ms: int) -> None:
-        """Bring true energy to `t_ms`, taking resets and roll-overs at their own time on the way."""
-        for step in self.faults.due_steps(t_ms):
-            self.energy.advance(step.start_ms)
-            self._take_step(step)
-        self.energy.advance(t_ms)
-
-    def value(self, quantity: str) -> int | None:
-        """The measured value now in sub-units (physics.SUBUNITS; mWh for counters); None = not measured."""
-        made_of = term(quantity)
-        return self._instant(quantity) if made_of is None else self.counters.mwh(made_of)
+    def report(self) -> dict[str, Any]:
+        return self.shown.report()
 
     def answer(self, pdu: bytes, t_ms: int) -> bytes:
         """The answer's PDU at `t_ms`, an exception where a real meter would give one."""
@@ -101,16 +80,16 @@ class SimMeter:
         if len(pdu) != 5 or not 1 <= count <= self.registers.registers_max:
             return bytes((function | 0x80, ILLEGAL_VALUE))
         plan = self._plan(function, address, count)
-        if not plan:
+        if plan is None:
             return bytes((function | 0x80, ILLEGAL_ADDRESS))
         return bytes((function, 2 * count)) + self._fill(plan, 2 * count, t_ms)
 
-    def _plan(self, function: int, address: int, count: int) -> list[_Piece]:
-        """Where each row's bytes go in the answer to this request; empty = not readable."""
+    def _plan(self, function: int, address: int, count: int) -> list[_Piece] | None:
+        """Where each row's bytes go in the answer to this request; None = a meter would not answer it."""
         key = (function, address, count)
         plan = self._plans.get(key)
-        if plan is None:
-            plan = self._cut(function, address, count) if self.registers.readable(*key) else []
+        if plan is None and self.registers.readable(*key):
+            plan = self._cut(*key)
             if len(self._plans) < PLANS_MAX:
                 self._plans[key] = plan
         return plan
@@ -156,34 +135,17 @@ class SimMeter:
             return encoder.encode(self._instant(encoder.row.source))
         return encoder.encode(0 if "zero" in active else self.counters.mwh(made_of))
 
-    def _instant(self, source: str) -> int | None:
-        now = self.energy
-        if self._instants_at != now.step_start_ms:
-            self._instants_at = now.step_start_ms
-            self._instants = instants(self._grid, now.step_start_ms, now.power_mw, now.reactive_mvar)
-        return self._instants.get(source)
-
-    @property
-    def can_roll_over(self) -> bool:
-        return bool(self._rolling())
-
-    def _rolling(self) -> list[tuple[Term, int]]:
-        """Plain counters that wrap within the vocabulary's sane range, with their modulus [mWh]."""
-        found = []
-        for made_of, encoder in zip(self._terms, self._encoders, strict=True):
-            if made_of is not None and made_of.second is None and made_of.phase is None:
-                modulus_mwh = encoder.modulus_sub
-                if modulus_mwh and modulus_mwh <= 1000 * QUANTITIES[encoder.row.quantity].high:
-                    found.append((made_of, modulus_mwh))
-        return found
-
     def _take_step(self, step: Fault) -> None:
-        if step.kind == "reset":
-            self.counters.reset()
-        else:
-            for made_of, modulus_mwh in self._rolling():
-                self.counters.place(made_of, modulus_mwh - 1000 * step.value)
+        super()._take_step(step)
         self.shown.break_off()
+
+
+def _modulus(encoder: RowEncoder, made_of: Term) -> int | None:
+    """Where a plain counter wraps [mWh], if that lies within the vocabulary's sane range."""
+    modulus_mwh = encoder.modulus_sub
+    plain = made_of.second is None and made_of.phase is None
+    sane = modulus_mwh is not None and modulus_mwh <= 1000 * QUANTITIES[encoder.row.quantity].high
+    return modulus_mwh if plain and sane else None
 
 
 def _encoders(registers: RegisterMap, constants: Mapping[str, int]) -> list[RowEncoder]:
@@ -201,9 +163,3 @@ def _tariffs(registers: RegisterMap) -> int:
     """How many tariffs the map has registers for, 1 if none."""
     names = {row.quantity.rsplit("_", 1)[-1] for row in registers.rows}
     return max((n for n, tariff in enumerate(TARIFFS, 1) if tariff in names), default=1)
-
-
-def _shares(seed: int) -> tuple[int, int, int]:
-    """How the phases share the load, in thousandths: not quite alike."""
-    first, second = 320 + mix(seed, 1) % 30, 320 + mix(seed, 2) % 30
-    return first, second, 1000 - first - second

@@ -22,7 +22,8 @@ from simulators.plant import Plant, steady_clock
 from simulators.replay import Replay, load_recording
 from simulators.simulation import MeterSpec, Simulation, SiteSpec, WireProtocol, WireSpec, write_truth
 
-PROTOCOLS: tuple[WireProtocol, ...] = ("modbus-tcp", "modbus-rtu-tcp", "modbus-rtu")
+PROTOCOLS: tuple[WireProtocol, ...] = ("modbus-tcp", "modbus-rtu-tcp", "modbus-rtu", "iec104")
+POINT_MAP = "iec104-typical"
 METERS_MAX = 1000
 UNITS_MAX = 247
 KW = 1_000_000  # mW
@@ -30,7 +31,7 @@ KW = 1_000_000  # mW
 
 @dataclass(frozen=True, slots=True)
 class SimulateOptions:
-    """What is simulated. `profiles` and `protocols` are given to the meters in turn.
+    """What is simulated. `profiles` and `protocols` are given to the meters in turn; IEC 104 has its own map.
 
     `one_port`: all meters of a protocol are units behind one port; otherwise each has its own (a
     pseudo-terminal always carries all of its protocol). `port` 0 takes free ones, else they count up from it.
@@ -65,7 +66,7 @@ def build(options: SimulateOptions) -> Simulation:
                 max(options.meters, METERS_MIN), options.seed, language=options.language, clock=clock
             )
         except ValueError as error:
-            raise ConfigError(str(error), hint="try --meters 8 --language en") from error
+            raise ConfigError(str(error), hint="try --meters 9 --language en") from error
     if not 1 <= options.meters <= METERS_MAX:
         raise ConfigError(
             f"{options.meters} meters cannot be simulated", hint=f"write --meters 1 to {METERS_MAX}"
@@ -87,9 +88,9 @@ def _wires(options: SimulateOptions, loads: Sequence[Load]) -> list[WireSpec]:
     groups: dict[str, list[tuple[WireProtocol, MeterSpec]]] = {}
     for number, load in enumerate(loads):
         protocol = options.protocols[number % len(options.protocols)]
-        shared = options.one_port or protocol == "modbus-rtu"
+        shared = protocol == "modbus-rtu" or (options.one_port and protocol != "iec104")
         group = groups.setdefault(protocol if shared else f"wire-{number + 1}", [])
-        profile = options.profiles[number % len(options.profiles)]
+        profile = POINT_MAP if protocol == "iec104" else options.profiles[number % len(options.profiles)]
         group.append((protocol, MeterSpec(f"sim-{number + 1}", profile, load, unit=len(group) + 1)))
     if any(len(group) > UNITS_MAX for group in groups.values()):
         raise ConfigError(

@@ -7,16 +7,24 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, TypedDict
 
 from engine.errors import StoreError
 from simulators.load_shape import Load
-from simulators.modbus_meter import Line, PtyLine, TcpLine
+from simulators.metering_point import MeteringPoint
+from simulators.modbus_meter import Framing, Line, PtyLine, TcpLine
 from simulators.plant import ClockMs, Plant
-from simulators.register_map import load_map
+from simulators.register_map import RegisterMap, load_map
+from simulators.sim_feeder import SimFeeder, load_points
 from simulators.sim_meter import SimMeter
 
-WireProtocol = Literal["modbus-tcp", "modbus-rtu-tcp", "modbus-rtu"]
+WireProtocol = Literal["modbus-tcp", "modbus-rtu-tcp", "modbus-rtu", "iec104"]
+
+
+class _Common(TypedDict):
+    start_ms: int
+    utc_offset_ms: int
+
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,8 @@ class MeterSpec:
 
 @dataclass(frozen=True, slots=True)
 class WireSpec:
-    """One bus and its meters. Port 0 takes a free one. With `baud` a serial line is as slow as a real one."""
+    """One bus and its meters; `unit` is the common address on IEC 104, where a wire carries one meter. Port 0
+    takes a free one. With `baud` a serial line is as slow as a real one."""
 
     id: str
     protocol: WireProtocol
@@ -58,11 +67,22 @@ class SiteSpec:
     energy_interval: str = "10s"
 
 
-class Wire(Protocol):
-    """A started or startable server."""
+class StationLine:
+    """The station of one feeder, with the manners of the other lines."""
 
-    async def start(self) -> None: ...
-    async def close(self) -> None: ...
+    def __init__(self, feeder: SimFeeder, host: str) -> None:
+        self.host = host
+        self._station = feeder.station
+
+    @property
+    def port(self) -> int:
+        return self._station.port
+
+    async def start(self) -> None:
+        await self._station.start()
+
+    async def close(self) -> None:
+        await self._station.stop()
 
 
 class Simulation:
@@ -81,38 +101,63 @@ class Simulation:
     ) -> None:
         self.site = site
         self.specs = tuple(wires)
-        self.host = host
-        start_ms = clock()
-        maps = {name: load_map(name, profiles) for name in {m.profile for w in wires for m in w.meters}}
-        meters = [
-            SimMeter(
-                spec.id, maps[spec.profile], spec.load, start_ms=start_ms, seed=seed + number,
-                starts_mwh=spec.starts_mwh, scales=spec.scales, utc_offset_ms=utc_offset_ms,
-            )
-            for number, spec in enumerate(m for w in wires for m in w.meters)
-        ]  # fmt: skip
+        self._host = host
+        self._clock = clock
+        self._profiles = profiles
+        self._more: _Common = {"start_ms": clock(), "utc_offset_ms": utc_offset_ms}
+        self._maps: dict[str, RegisterMap] = {}
+        self._lines: dict[str, TcpLine | PtyLine | StationLine] = {}
+        meters: list[MeteringPoint] = []
+        for spec in wires:
+            line, behind = self._build(spec, seed + len(meters))
+            self._lines[spec.id] = line
+            meters += behind
         self.plant = Plant(meters, clock)
-        self._wires: dict[str, TcpLine | PtyLine] = {spec.id: self._wire(spec) for spec in wires}
 
-    def _wire(self, spec: WireSpec) -> TcpLine | PtyLine:
-        line = Line({meter.unit: self.plant.meters[meter.id] for meter in spec.meters}, self.plant.clock)
+    def _build(
+        self, spec: WireSpec, seed: int
+    ) -> tuple[TcpLine | PtyLine | StationLine, Sequence[MeteringPoint]]:
+        """A line, not yet open, and the meters on it."""
+        if spec.protocol == "iec104":
+            feeder = self._feeder(spec, seed)
+            return StationLine(feeder, self._host), [feeder]
+        meters = [self._meter(meter, seed + number) for number, meter in enumerate(spec.meters)]
+        units = {meter.unit: built for meter, built in zip(spec.meters, meters, strict=True)}
+        line = Line(units, self._clock)
         if spec.protocol == "modbus-rtu":
-            return PtyLine(line, baud=spec.baud)
-        framing: Literal["mbap", "rtu"] = "mbap" if spec.protocol == "modbus-tcp" else "rtu"
-        return TcpLine(line, framing, host=self.host, port=spec.port)
+            return PtyLine(line, baud=spec.baud), meters
+        framing: Framing = "mbap" if spec.protocol == "modbus-tcp" else "rtu"
+        return TcpLine(line, framing, host=self._host, port=spec.port), meters
+
+    def _meter(self, spec: MeterSpec, seed: int) -> SimMeter:
+        if spec.profile not in self._maps:
+            self._maps[spec.profile] = load_map(spec.profile, self._profiles)
+        return SimMeter(
+            spec.id, self._maps[spec.profile], spec.load, seed=seed, starts_mwh=spec.starts_mwh,
+            scales=spec.scales, **self._more,
+        )  # fmt: skip
+
+    def _feeder(self, spec: WireSpec, seed: int) -> SimFeeder:
+        if len(spec.meters) != 1:
+            raise ValueError(f"station {spec.id!r} carries one feeder, not {len(spec.meters)}")
+        (meter,) = spec.meters
+        return SimFeeder(
+            meter.id, load_points(meter.profile, self._profiles), meter.load, self._clock, host=self._host,
+            port=spec.port, common_address=meter.unit, seed=seed, starts_mwh=meter.starts_mwh, **self._more,
+        )  # fmt: skip
 
     async def start(self) -> None:
         """Open every wire. Raises OSError if a port is taken; nothing stays open then."""
         try:
-            for wire in self._wires.values():
-                await wire.start()
+            for line in self._lines.values():
+                await line.start()
         except OSError:
             await self.close()
             raise
 
     async def close(self) -> None:
-        for wire in self._wires.values():
-            await wire.close()
+        for line in self._lines.values():
+            await line.close()
 
     def endpoints(self) -> list[dict[str, Any]]:
         """JSON-ready: where each bus is reached and which meters answer there. Valid once started."""
@@ -127,10 +172,10 @@ class Simulation:
         ]
 
     def _address(self, spec: WireSpec) -> dict[str, Any]:
-        wire = self._wires[spec.id]
-        if isinstance(wire, PtyLine):
-            return {"device": wire.path, **({"baud": spec.baud} if spec.baud else {})}
-        return {"host": wire.host, "port": wire.port}
+        line = self._lines[spec.id]
+        if isinstance(line, PtyLine):
+            return {"device": line.path, **({"baud": spec.baud} if spec.baud else {})}
+        return {"host": line.host, "port": line.port}
 
     def site_toml(self) -> str:
         """[site], [[bus]] and [[meter]] of a site.toml that polls these meters. Valid once started."""

@@ -36,6 +36,7 @@ from gateway.store.log import Ledger
 log = logging.getLogger("wattledger.collect")
 STEP_S = 0.5
 BUS_RETRY_S = 5.0
+COMMIT_OFFSET_MS = 500
 
 
 def _trusted() -> bool:
@@ -135,7 +136,9 @@ class Collect:
     async def _commits(self) -> None:
         interval_ms = self._settings.store.commit_interval
         while True:
-            await asyncio.sleep((interval_ms - self._clock.now_ms() % interval_ms) / 1000)
+            # Half a second after the grid: what was asked at the tick is in, and leaves at once.
+            past_ms = (self._clock.now_ms() - COMMIT_OFFSET_MS) % interval_ms
+            await asyncio.sleep((interval_ms - past_ms) / 1000)
             self._pipeline.cut(self._clock.now_ms())
             await self._pipeline.write()
 

@@ -170,8 +170,6 @@ class Pipeline:
                 clock=self._clock_rows,
                 attributions=self._attributions,
                 snapshot=image,
-                held=self._hold.take(),
-                release_held=self._released,
             )
         )
         self._released, self._clock_rows = False, []

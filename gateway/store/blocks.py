@@ -47,8 +47,8 @@ class Blocks:
     def between(self, from_ms: int, to_ms: int, after_seq: int) -> Iterator[Block]:
         """Commits with a reading in this time, in seq order; all of each, so filter what comes."""
         sql = (
-            "select reading_last from commits indexed by commits_by_reading_time"
-            " where t_max_ms >= ? and t_min_ms < ? and +reading_last > ? order by reading_last limit ?"
+            "select reading_last from commits indexed by commits_by_time"
+            " where t_max_ms >= ? and t_min_ms < ? and reading_last > ? order by num limit ?"
         )
         while page := self._pages.page(sql, (from_ms, to_ms, after_seq, PAGE_ROWS)):
             for row in page:

@@ -47,8 +47,8 @@ def connect_writer(path: Path) -> sqlite3.Connection:
         fresh = not path.exists() or path.stat().st_size == 0
         if fresh and path.with_name(path.name + "-wal").exists():
             raise Corrupt(
-                f"{path} is empty, but its -wal is not",
-                hint="somebody cut or replaced the file: move both aside and restore a backup",
+                f"{path} is missing or empty, but its -wal is there",
+                hint=f"part of a ledger was moved: move all of {path.name}* aside, then restore a backup",
             )
         conn = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:

@@ -108,10 +108,10 @@ class Draft:
             raise ValueError(f"readings of a layout that the ledger never saw: {sorted(unknown)}")
         given = self._give("readings", len(readings))
         blob = encode_readings(readings, self.book.meters, self.book.layouts) if readings else None
-        times = [r.t_ms for r in readings]
+        times = [commit.t_ms, *(r.t_ms for r in readings)]
         row = (
-            commit.t_ms, commit.boot_id, *(given or (None, None)), min(times, default=None),
-            max(times, default=None), encode_counts(commit.counts, self.book.meters), blob,
+            commit.t_ms, commit.boot_id, *(given or (None, None)), min(times), max(times),
+            encode_counts(commit.counts, self.book.meters), blob,
         )  # fmt: skip
         self._add(
             "insert into commits (t_ms, boot_id, reading_first, reading_last, t_min_ms, t_max_ms, counts,"

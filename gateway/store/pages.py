@@ -69,9 +69,11 @@ class Pages:
         self.path = directory / NAME
         self.file_id = (0, 0)  # changes when another file takes the ledger's place
         self._wal = self.path.with_name(NAME + "-wal")
+        self._shm = self.path.with_name(NAME + "-shm")
         self._rest = RestLock(directory)
         self._db: Database | None = None
-        self._resting: tuple[int, ...] | None = None  # what the file at rest looked like when it was opened
+        self._resting = False
+        self._look: tuple[int, ...] = ()  # at rest: how the files were; else: which -shm is shared
         self._busy = threading.Lock()
 
     def page(self, sql: str, params: Sequence[Any] = ()) -> list[dict[str, Any]]:
@@ -110,7 +112,7 @@ class Pages:
         if self._db is not None:
             self._db.conn.close()
         self._db = None
-        self._resting = None
+        self._resting = False
 
     def _ready(self) -> Database:
         file_id = self._file_id()
@@ -122,14 +124,16 @@ class Pages:
         return self._db
 
     def _still_true(self) -> bool:
-        """A file at rest is still at rest and unchanged; takes the rest lock for this page."""
-        return self._resting is None or (self._rest.acquire() and self._look() == self._resting)
+        """At rest: still so and unchanged, and the rest lock taken for this page. Else: still the same -shm."""
+        if not self._resting:
+            return self._shared() == self._look
+        return self._rest.acquire() and self._state() == self._look
 
     def _open(self) -> Database:
         self._rest.release()
-        look = self._look()
-        conn, resting = open_read_only(self.path, self._rest)
-        self._resting = look if resting else None
+        state = self._state()
+        conn, self._resting = open_read_only(self.path, self._rest)
+        self._look = state if self._resting else self._shared()
         return database(conn)
 
     def _file_id(self) -> tuple[int, int]:
@@ -139,9 +143,13 @@ class Pages:
             raise self._absent(error) from error
         return (stat.st_dev, stat.st_ino)
 
-    def _look(self) -> tuple[int, ...]:
+    def _state(self) -> tuple[int, ...]:
         stats = [path.stat() for path in (self.path, self._wal) if path.exists()]
         return tuple(n for stat in stats for n in (stat.st_size, stat.st_mtime_ns))
+
+    def _shared(self) -> tuple[int, ...]:
+        """A writer with another -shm than ours would neither see our locks nor show us its commits."""
+        return (self._shm.stat().st_ino,) if self._shm.exists() else ()
 
     def _absent(self, error: OSError) -> StoreError:
         return StoreError(

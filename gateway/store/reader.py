@@ -139,12 +139,12 @@ class LedgerReader:
     def counts(self, from_ms: int, to_ms: int) -> dict[str, Counts]:
         """Sum of the counts of all commits with `from_ms` ≤ t < `to_ms`, by meter."""
         sql = (
-            "select counts, count(*) as times from commits where t_ms >= ? and t_ms < ? and counts > ?"
-            " group by counts order by counts limit ?"
+            "select counts, count(*) as times from commits where t_max_ms >= ? and t_min_ms < ? and t_ms >= ?"
+            " and t_ms < ? and counts > ? group by counts order by counts limit ?"
         )
         total: dict[str, Counts] = {}
         after = ""
-        while page := self._page(sql, (from_ms, to_ms, after, PAGE_ROWS)):
+        while page := self._page(sql, (from_ms, to_ms, from_ms, to_ms, after, PAGE_ROWS)):
             meters = self._blocks.meters()
             for row in page:
                 add_counts(total, row["counts"], row["times"], meters)

@@ -39,7 +39,7 @@ def _first(db: Database) -> None:
         {"num": int, "t_ms": int, "boot_id": int, "reading_first": int, "reading_last": int,
          "t_min_ms": int, "t_max_ms": int, "counts": str, "readings": bytes},
         pk="num",
-        not_null={"t_ms", "boot_id", "counts"},
+        not_null={"t_ms", "boot_id", "t_min_ms", "t_max_ms", "counts"},
     )  # fmt: skip
     db.table("attributions").create(
         {"num": int, "role": str, "parent": str, "factors": str}, pk="num", not_null={"role", "factors"}
@@ -67,8 +67,7 @@ def _first(db: Database) -> None:
     db.table("meters").create_index(["id"], unique=True)
     db.table("layouts").create_index(["digest"], unique=True)
     db.table("commits").create_index(["reading_last"], "commits_by_seq")
-    db.table("commits").create_index(["t_ms"], "commits_by_time")
-    db.table("commits").create_index(["t_max_ms", "t_min_ms"], "commits_by_reading_time")
+    db.table("commits").create_index(["t_max_ms", "t_min_ms"], "commits_by_time")
     db.table("intervals").create_index(["start_ms", "meter"], "intervals_by_time")
     db.table("events").create_index(["t_ms"], "events_by_time")
 

@@ -1,4 +1,7 @@
-"""What others may know of the uplink, read from uplink.db without disturbing it."""
+"""What others may know of the uplink, read from uplink.db without disturbing it.
+
+`directory` is that of uplink.db: `settings.store.uplink_dir`.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +18,9 @@ from gateway.uplink.cursor import FILE, Cursor
 from gateway.uplink.notice import Notice
 
 
-def read_state(store: Path) -> dict[str, Any] | None:
+def read_state(directory: Path) -> dict[str, Any] | None:
     """State for status and page (docs/formats/mqtt.md), + `running` and `written_ms`; None if never run."""
-    found = _query(store, "SELECT written_ms, body FROM state WHERE id = 1")
+    found = _query(directory, "SELECT written_ms, body FROM state WHERE id = 1")
     if not found:
         return None
     written_ms, body = found[0]
@@ -25,25 +28,25 @@ def read_state(store: Path) -> dict[str, Any] | None:
     return {**state, "written_ms": written_ms, "running": _alive(state["pid"])}
 
 
-def read_cursors(store: Path, epoch: int) -> dict[str, Cursor]:
+def read_cursors(directory: Path, epoch: int) -> dict[str, Cursor]:
     """Proven seq per stream of an epoch.
 
     `collect` begins a new epoch when its ledger is behind one of them, or one is closed.
     """
-    found = _query(store, "SELECT stream, seq, anchor, closed FROM cursors WHERE epoch = ?", epoch)
+    found = _query(directory, "SELECT stream, seq, anchor, closed FROM cursors WHERE epoch = ?", epoch)
     return {stream: Cursor(seq, anchor, bool(closed)) for stream, seq, anchor, closed in found}
 
 
-def read_events(store: Path, limit: int) -> list[dict[str, Any]]:
+def read_events(directory: Path, limit: int) -> list[dict[str, Any]]:
     """The uplink's own events, newest first: t_ms and the notice in both languages."""
-    found = _query(store, "SELECT t_ms, kind, data FROM events ORDER BY id DESC LIMIT ?", limit)
+    found = _query(directory, "SELECT t_ms, kind, data FROM events ORDER BY id DESC LIMIT ?", limit)
     return [{"t_ms": t_ms, **Notice(kind, orjson.loads(data)).json()} for t_ms, kind, data in found]
 
 
-def read_hours(store: Path, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
+def read_hours(directory: Path, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
     """Rows sent, proven and taken without subscriber, per hour (UTC ms) and stream, half-open."""
     found = _query(
-        store,
+        directory,
         "SELECT hour_ms, stream, published, acknowledged, broker_accepted FROM hours"
         " WHERE hour_ms >= ? AND hour_ms < ? ORDER BY hour_ms, stream",
         from_ms, to_ms,
@@ -52,9 +55,9 @@ def read_hours(store: Path, from_ms: int, to_ms: int) -> list[dict[str, Any]]:
     return [dict(zip(names, row, strict=True)) for row in found]
 
 
-def _query(store: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
+def _query(directory: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
     """Read-only; after a clean stop a reader without write permission needs `immutable`."""
-    path = store / FILE
+    path = directory / FILE
     if not path.exists():
         return []
     failure: sqlite3.Error | None = None
@@ -63,7 +66,9 @@ def _query(store: Path, sql: str, *values: object) -> list[tuple[Any, ...]]:
             continue
         try:
             with closing(sqlite3.connect(f"{path.resolve().as_uri()}?{mode}", uri=True)) as connection:
-                return connection.execute(sql, values).fetchall()
+                (schema,) = connection.execute("PRAGMA user_version").fetchone()
+                # The schema's number is written last: 0 is a file just being created.
+                return connection.execute(sql, values).fetchall() if schema else []
         except sqlite3.Error as error:
             failure = error
     raise StoreError(f"{path}: {failure}", hint=f"ls -l {path}*") from failure

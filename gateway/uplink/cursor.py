@@ -63,10 +63,10 @@ class UplinkDb:
         self._lock = lock
 
     @classmethod
-    def open(cls, store: Path) -> UplinkDb:
-        """Open or create `{store}/uplink.db`. StoreError: held by another uplink, unreadable, newer."""
-        path = store / FILE
-        lock = _lock(store / "uplink.lock")
+    def open(cls, directory: Path) -> UplinkDb:
+        """Open or create `{directory}/uplink.db`. StoreError: held by another uplink, unreadable, newer."""
+        path = directory / FILE
+        lock = _lock(directory / "uplink.lock")
         try:
             connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             connection.execute("PRAGMA journal_mode=WAL")
@@ -74,7 +74,7 @@ class UplinkDb:
             _migrate(connection, path)
         except sqlite3.OperationalError as error:
             os.close(lock)
-            raise StoreError(f"{path}: {error}", hint=f"ls -ld {store}; df {store}") from error
+            raise StoreError(f"{path}: {error}", hint=f"ls -ld {directory}; df {directory}") from error
         except sqlite3.DatabaseError as error:
             os.close(lock)
             raise Corrupt(
@@ -140,6 +140,7 @@ class UplinkDb:
 
 def _lock(path: Path) -> int:
     try:
+        path.parent.mkdir(exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error

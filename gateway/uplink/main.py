@@ -34,20 +34,19 @@ async def run_uplink(
     settings: Settings,
     *,
     stop: asyncio.Event,
-    config: str | None = None,
     limits: Limits | None = None,
     open_source: Callable[[], RowSource] | None = None,
 ) -> None:
     """Deliver until `stop` is set, then say goodbye and end within about two seconds.
 
-    `config` is the digest of the configuration in force, for the status topic. Raises StoreError when
-    uplink.db cannot be opened or another uplink holds it. The broker's troubles never end it.
+    Raises StoreError when uplink.db cannot be opened or another uplink holds it. The broker's troubles
+    never end it.
     """
     disk = DiskThread()
     try:
-        db = await disk.run(UplinkDb.open, settings.store.path)
+        db = await disk.run(UplinkDb.open, settings.store.uplink_dir)
         source: Callable[[], RowSource] = open_source or partial(LedgerReader, settings.store.path)
-        uplink = Uplink(settings, limits or Limits(), disk, db, source, config)
+        uplink = Uplink(settings, limits or Limits(), disk, db, source)
         try:
             await uplink.run(stop)
         finally:
@@ -66,13 +65,11 @@ class Uplink:
         disk: DiskThread,
         db: UplinkDb,
         open_source: Callable[[], RowSource],
-        config: str | None,
     ) -> None:
         self._settings = settings
         self._limits = limits
         self._disk = disk
         self._db = db
-        self._config = config
         self._clock = Clock()
         self._broker = Broker.of(settings)
         streams = [stream for stream in settings.mqtt.streams if stream != "manifests"]
@@ -173,7 +170,7 @@ class Uplink:
     def _status(self, online: bool) -> bytes:
         return envelope.status(
             online=online, t_ms=self._clock.now_ms(), boot=(self._live.read() or {}).get("boot"),
-            epoch=self._epoch, versions=self._versions, streams=self._feed.last, config=self._config,
+            epoch=self._epoch, versions=self._versions, streams=self._feed.last, config=self._settings.digest,
             proof=self._broker.proof,
         )  # fmt: skip
 

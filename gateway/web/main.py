@@ -103,6 +103,7 @@ def _listen(web: Web) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(where)
+        listener.listen()
     except OSError as error:
         listener.close()
         raise _not_listening(web, error) from error

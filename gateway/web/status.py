@@ -13,6 +13,7 @@ from gateway.live import STALE_MS
 from gateway.store.rows import Row
 from gateway.timespan import parse_utc
 from gateway.web.storage import Storage
+from gateway.web.upload import State as UploadState
 from gateway.web.upload import Upload
 
 Level = Literal["ok", "warning", "error"]
@@ -23,6 +24,14 @@ SILENT_MIN_MS = 5000
 NAMED_MAX = 3  # silent meters that the sentence names
 DISK_LOW_SHARE = 0.05
 LEVELS: tuple[Level, ...] = ("ok", "warning", "error")
+UPLOAD_LEVELS: dict[UploadState, Level] = {
+    "none": "ok", "up_to_date": "ok", "catching_up": "ok", "connecting": "ok", "offline": "warning",
+    "refused": "error", "nobody": "warning", "stopped": "warning", "never": "warning",
+}  # fmt: skip
+PART_KEYS = (
+    "no_meters", "not_started", "metering_stopped", "all_answer", "silent", "waiting",
+    "ledger_unreadable", "disk_low", *(f"upload_{state}" for state in UPLOAD_LEVELS),
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +106,8 @@ def _metering(collect: Collect, meters: MeterStates) -> list[Part]:
     return parts or [Part("all_answer", "ok", {"count": total})]
 
 
-_UPLOAD_LEVELS: dict[str, Level] = {
-    "none": "ok", "up_to_date": "ok", "catching_up": "ok", "connecting": "ok", "offline": "warning",
-    "refused": "error", "nobody": "warning", "stopped": "warning", "never": "warning",
-}  # fmt: skip
-
-
 def _uploading(upload: Upload) -> Part:
-    return Part(f"upload_{upload.state}", _UPLOAD_LEVELS[upload.state], {"count": upload.waiting})
+    return Part(f"upload_{upload.state}", UPLOAD_LEVELS[upload.state], {"count": upload.waiting})
 
 
 def _storage(storage: Storage) -> list[Part]:

@@ -15,7 +15,8 @@ import pytest
 from paho.mqtt.client import Client
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
 
-from simulators.broker import Broker, Faults
+from simulators.broker import Broker
+from simulators.broker_faults import Faults
 from simulators.mqtt_packets import V3, Cursor, MalformedError
 from simulators.mqtt_sessions import matches, valid_filter
 

@@ -16,7 +16,7 @@ def test_crc_of_known_frames() -> None:
 def test_an_answer_takes_the_framing_of_its_request() -> None:
     pdu = bytes.fromhex("03 02 0102")
     assert frame(Request(1, b"", 0x1234), 1, pdu).hex(" ") == "12 34 00 00 00 05 01 03 02 01 02"
-    assert frame(Request(1, b"", None), 1, pdu).hex(" ") == "01 03 02 01 02 78 15"
+    assert frame(Request(1, b"", None), 1, pdu).hex(" ") == "01 03 02 01 02 38 15"
 
 
 def test_mbap_requests_are_taken_whole_from_any_pieces() -> None:

@@ -136,7 +136,7 @@ def test_tariffs_roll_over_at_the_modulus_of_their_map_and_are_recorded_as_one_c
 
 def test_a_meter_without_modulus_refuses_to_roll_over() -> None:
     text = INTEGER.replace('type = "uint32", scale = 10', 'type = "float32", scale = 10')
-    with pytest.raises(ConfigError, match="no counter of this meter rolls over"):
+    with pytest.raises(ConfigError, match="m cannot play the fault rollover"):
         Plant([build(text)], lambda: START_MS).order("m:rollover")
 
 

@@ -139,6 +139,18 @@ async def test_the_same_meter_never_takes_an_old_answer_for_a_new_one(
     assert [type(result) for result in results] == [NoReply, NoReply]
 
 
+async def test_the_end_of_an_earlier_interrogation_does_not_end_the_next(station: Any, start: Start) -> None:
+    running = await start()
+    (task,) = await asked(station, running)
+    station.send(CON.format(0), BOTH.format(2))
+    await task
+    again = asyncio.create_task(running.bus.interrogate(running.points["press-1"]))
+    await station.expect("68 0E 04 00 04 00 65 01 06 00 01 00 00 00 00 05")
+    station.send(TERM.format(4), CON.format(6), BOTH.format(8), TERM.format(10))
+    await again
+    assert len(running.answers) == 2
+
+
 async def test_counters_are_frozen_before_they_are_read_where_that_is_asked_for(
     station: Any, start: Start
 ) -> None:

@@ -46,7 +46,8 @@ class Writer:
     def __init__(self, path: Path, rounds: int) -> None:
         self.process = subprocess.Popen(
             [sys.executable, HERE / "sample.py", path, str(rounds)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
         )  # fmt: skip
         self.wait_for("ready")
 
@@ -102,7 +103,7 @@ def in_child(work: Callable[[], str]) -> str:
         code = 0
         try:
             answer = work()
-        except BaseException:
+        except BaseException:  # noqa: BLE001  the parent raises it
             answer, code = traceback.format_exc(), 1
         with open(theirs, "w", encoding="utf-8") as pipe:
             pipe.write(answer)

@@ -44,7 +44,7 @@ def test_a_backup_holds_what_is_only_in_the_wal(ledger: Ledger, sample: ModuleTy
 def test_a_writer_beside_the_backup_neither_tears_nor_restarts_it(
     ledger: Ledger, sample: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backup_module, "_STEP_PAGES", 5)
+    monkeypatch.setattr(backup_module, "_STEP_PAGES", 2)
     for n in range(20):
         ledger.commit(sample.commit(n))
     steps: list[int] = []

@@ -59,10 +59,7 @@ def test_a_damaged_block_is_refused_and_never_half_read(readings: list[Reading],
     place = data.draw(st.integers(0, len(blob) - 1))
     damaged = bytearray(blob)
     damaged[place] ^= data.draw(st.integers(1, 255))
-    try:
-        assert decode_readings(bytes(damaged), METER_IDS, LAYOUT_IDS) == readings  # a bit that says nothing
-    except Corrupt as error:
-        assert error.hint
+    assert outcome(bytes(damaged)) in (readings, "refused")  # some bits of a zlib header say nothing
     with pytest.raises(Corrupt):
         decode_readings(blob[: data.draw(st.integers(0, len(blob) - 1))], METER_IDS, LAYOUT_IDS)
 
@@ -105,6 +102,13 @@ def test_the_bytes_of_version_1_stay_what_they_are() -> None:
     assert blob[0] == 1
     assert zlib.decompress(blob[1:]).hex() == body.hex()
     assert decode_readings(b"\x01" + zlib.compress(body, 1), METER_IDS, LAYOUT_IDS) == readings
+
+
+def outcome(blob: bytes) -> list[Reading] | str:
+    try:
+        return decode_readings(blob, METER_IDS, LAYOUT_IDS)
+    except Corrupt:
+        return "refused"
 
 
 def _plain(r: Reading) -> tuple[object, ...]:

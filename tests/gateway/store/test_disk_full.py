@@ -22,10 +22,9 @@ def test_a_full_disk_is_named_and_costs_nothing_that_was_committed(
     ledger.commit(sample.commit(0))
     pages = ledger._conn.execute("pragma page_count").fetchone()[0]
     ledger._conn.execute(f"pragma max_page_count = {pages}")  # SQLite itself says SQLITE_FULL from here on
-    done = 1
     with pytest.raises(DiskFull, match="no space left") as full:
-        for done in range(1, 1000):
-            ledger.commit(sample.commit(done))
+        commit_until_it_fails(ledger, sample)
+    done = ledger.next_seq("events") - 1
     assert full.value.retryable
     assert "df -h" in full.value.hint
     reader = LedgerReader(tmp_path)
@@ -34,6 +33,11 @@ def test_a_full_disk_is_named_and_costs_nothing_that_was_committed(
     assert ledger.commit(sample.commit(done)) == Committed(
         (5 * done + 1, 5 * done + 5), (2 * done + 1, 2 * done + 2), (done + 1, done + 1)
     )
+
+
+def commit_until_it_fails(ledger: Ledger, sample: ModuleType) -> None:
+    for n in range(1, 1000):
+        ledger.commit(sample.commit(n))
 
 
 def test_a_write_that_fails_at_any_byte_fails_the_whole_commit(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -50,7 +49,9 @@ def test_first_and_last_are_those_of_an_empty_stream_too(ledger: Ledger, tmp_pat
     assert [(reader.first_seq(s), reader.last_seq(s)) for s in ("readings", "intervals", "events")] == [(1, 0)] * 3
 
 
-def test_rows_that_moved_to_another_file_leave_their_numbers_used(ledger: Ledger, sample: ModuleType, tmp_path: Path) -> None:
+def test_rows_that_moved_to_another_file_leave_their_numbers_used(
+    ledger: Ledger, sample: ModuleType, tmp_path: Path
+) -> None:
     ledger.commit(sample.commit(0))
     ledger._conn.execute("insert into streams values ('events', 1), ('readings', 5)")
     ledger._conn.execute("delete from events")
@@ -141,11 +142,14 @@ def test_where_no_ledger_is_the_reader_says_who_makes_one(sample: ModuleType, tm
     assert reader.last_seq("events") == 1
 
 
-def test_another_ledger_in_the_same_place_is_noticed(reader: LedgerReader, ledger: Ledger, sample: ModuleType, tmp_path: Path) -> None:
+def test_another_ledger_in_the_same_place_is_noticed(
+    reader: LedgerReader, ledger: Ledger, sample: ModuleType, tmp_path: Path
+) -> None:
     assert reader.rows("readings", 60, 60)[0]["meter"] == "press-2"
     ledger.close()
     (tmp_path / "aside").mkdir()
-    os.rename(tmp_path / "ledger.db", tmp_path / "aside" / "ledger.db")
+    for file in tmp_path.glob("ledger.db*"):
+        file.rename(tmp_path / "aside" / file.name)
     other = Ledger.open(tmp_path, site="plant-7", gateway="gw-1", now_ms=sample.T0 + 1)
     only = Reading("zeta", 1, 1, 1, sample.SMALL.digest, (1,))
     other.commit(Commit(1, 1, readings=[only], layouts=[sample.SMALL]))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -101,9 +100,6 @@ def test_one_reader_of_another_user_lives_through_stop_kill_reboot_and_return(
     sample: ModuleType, open_dir: Path, child: Child, writer: Callable[..., Any]
 ) -> None:
     ends: list[int] = []
-    if os.geteuid() != 0:
-        open_dir.chmod(0o755)
-
     def stages() -> Iterator[None]:
         running = writer(open_dir, 3)
         running.wait_for("done")
@@ -131,11 +127,7 @@ def test_one_reader_of_another_user_lives_through_stop_kill_reboot_and_return(
         os.close(from_test)
         reader = LedgerReader(open_dir)
         while os.read(to_reader, 1):
-            try:
-                answer = reader.last_seq("events")
-            except Exception:
-                answer = 255
-            os.write(to_test, bytes([answer]))
+            os.write(to_test, bytes([reader.last_seq("events")]))
         os._exit(0)
     os.close(to_reader)
     os.close(to_test)
@@ -170,7 +162,7 @@ def test_a_slow_reader_does_not_make_the_wal_grow(ledger: Ledger, sample: Module
     assert seq > 0
 
 
-def test_a_stop_beside_an_open_reader_is_quick_and_complete(
+def test_a_stop_beside_a_reader_that_holds_on_is_complete(
     ledger: Ledger, sample: ModuleType, tmp_path: Path
 ) -> None:
     reader = LedgerReader(tmp_path)
@@ -180,8 +172,6 @@ def test_a_stop_beside_an_open_reader_is_quick_and_complete(
     held.execute("begin")
     held.execute("select * from events").fetchone()
     ledger.commit(sample.commit(1))
-    before = time.monotonic()
     ledger.close()
-    assert time.monotonic() - before < 5
     held.close()
     assert LedgerReader(tmp_path).last_seq("readings") == reader.last_seq("readings") == 10

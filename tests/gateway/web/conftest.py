@@ -201,15 +201,21 @@ class Plant:
         attributions = {id_: Attribution(role, parent) for id_, _, role, parent, _ in self.meters}
         self.ledger().commit(
             Commit(
-                self.now_ms, 1, readings=readings or [], intervals=intervals or [], events=events or [],
-                layouts=[LAYOUT], attributions=attributions, boot=Boot(1, self.now_ms, "0") if boot else None,
-            )  # fmt: skip
+                self.now_ms,
+                1,
+                readings=readings or [],
+                intervals=intervals or [],
+                events=events or [],
+                layouts=[LAYOUT],
+                attributions=attributions,
+                boot=Boot(1, self.now_ms, "0") if boot else None,
+            )
         )
 
     def write_uplink(self, *, waiting: int = 0, **changes: Any) -> None:
         """What `uplink` keeps about itself, through its own writer."""
         state = {
-            "v": 1, "pid": os.getpid(), "broker": "mqtts://broker.example:8883", "proof": "puback5",
+            "v": 1, "pid": os.getpid(), "broker": "mqtts://broker.example:8883", "proof": "puback-5",
             "connected": True, "since_ms": self.now_ms, "epoch": 1, "error": None, "notices": [],
             "streams": {
                 stream: {"last_seq": 5000, "cursor": 5000 - waiting, "waiting": waiting, "no_subscriber": False,
@@ -246,7 +252,7 @@ class Server:
     def _run(self) -> None:
         try:
             asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001  # raised again in the test's thread
+        except BaseException as error:  # noqa: BLE001 raised again in the test's thread
             self._error = error
         finally:
             self._up.set()

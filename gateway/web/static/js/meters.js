@@ -44,9 +44,7 @@ function buildRow(meter, choose) {
 }
 
 export function showMeters(chosen) {
-  const gas = format.gas(state.status.carbon.gas);
-  say(byId("meters-gas"), gas);
-  say(byId("meters-gas-unit"), `kg ${gas}`);
+  say(byId("meters-gas"), format.gas(state.status.carbon.gas));
   const all = state.meters.map((meter) => figuresOf(meter, state.live.get(meter.id)));
   const decimals = {
     power: format.decimalsFor(all.map((row) => row.power)),

@@ -21,7 +21,7 @@ function showUpload() {
   const pairs = [[t("upload.broker"), upload.broker]];
   if (upload.detail[language()]) pairs.push([t("upload.detail"), upload.detail[language()]]);
   if (upload.hint[language()]) pairs.push([t("upload.hint"), upload.hint[language()]]);
-  if (upload.proof) pairs.push([t("upload.proof"), upload.proof]);
+  if (upload.proof) pairs.push([t("upload.proof"), t(`upload.proof.${upload.proof}`)]);
   facts(byId("upload-facts"), pairs);
   const streams = Object.keys(upload.cursor);
   byId("upload-streams").hidden = !streams.length;

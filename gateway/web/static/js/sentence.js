@@ -5,7 +5,7 @@ import { t } from "./i18n.js";
 import { figuresAge, staleness, state } from "./state.js";
 
 const COMMANDS = {
-  no_meters: ["wattledger scan", "wattledger config example", "wattledger check"],
+  no_meters: ["wattledger profile list", "wattledger config example", "wattledger check"],
   not_started: ["wattledger run", "sudo systemctl start wattledger-collect", "wattledger doctor"],
 };
 

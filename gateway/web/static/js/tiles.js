@@ -18,7 +18,6 @@ export function showTiles() {
   say(byId("tile-pf-side"), side(watt, reactive));
   const gas = format.gas(state.status.carbon.gas);
   say(byId("tile-co2-name"), t("tiles.co2", { gas }));
-  say(byId("tile-co2-unit"), `kg ${gas}`);
   figure("tile-co2", co2, 1);
   showBasis();
 }
