@@ -25,6 +25,7 @@ from engine.errors import BadFrame, DriverError, LinkDown
 BACKOFF_S = (0.1, 0.5, 1.0, 2.0)
 STEADY_S = 30.0  # a process that lived so long starts the back-off anew
 GENERAL_RETRY_S = 60.0
+REASONS_MAX = 64
 # Interrogation type and qualifier of each order: QOI station; QCC general, read or freeze without reset.
 _WIRE: dict[Order, tuple[int, int]] = {
     "general": (GENERAL_INTERROGATION, 20),
@@ -131,7 +132,7 @@ class Iec104Bus:
         try:
             asdu = decode(payload, self._zone)
         except BadFrame as error:
-            self.discarded[str(error)] += 1
+            self._discard(str(error))
             return
         if asdu.type == END_OF_INIT:
             self._call_general([asdu.ca] if asdu.ca in self._generals_due else [])
@@ -143,7 +144,8 @@ class Iec104Bus:
             inquiry.take(asdu, answers)
 
     def _discard(self, why: str) -> None:
-        self.discarded[why] += 1
+        known = why in self.discarded or len(self.discarded) < REASONS_MAX
+        self.discarded[why if known else "further reasons"] += 1
 
     def _follow(self, link: str) -> None:
         """A new state of c104's link: say what it means."""
@@ -213,7 +215,9 @@ class Iec104Bus:
         """Whether the station answered."""
         try:
             await self._ask("general", ca, asker="")
+        except LinkDown:
+            return False  # the state says so, and the next connection asks again
         except DriverError as error:
-            self.discarded[str(error)] += 1
+            self._discard(str(error))
             return False
         return True

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import select
+import signal
 import socket
 import sys
 import threading
@@ -23,7 +24,7 @@ import c104
 from drivers.iec104_pipe import Command, Kind, Setup, pack
 
 TICK_S = 0.25
-MUTED_TICKS = 4  # after so many ticks a link without STARTDT is asked for it again
+MUTED_TICKS = 2  # after so many ticks a link without STARTDT is asked for it again
 COMMANDS_MAX = 1024
 COMMAND_AGE_MAX_S = 2.0  # an older one is dropped: its deadline in the parent has gone or is near
 _FREEZE = {"counters": c104.Frz.READ, "freeze": c104.Frz.FREEZE_WITHOUT_RESET}
@@ -156,6 +157,9 @@ def serve(lines: Lines, records: Records) -> int:
 
 def main() -> int:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a crash of c104 must not fill the disk
+    # A terminal and systemd signal the whole group; the parent ends this process, by stdin, when it is ready to.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     return serve(Lines(0), Records(1))
 
 

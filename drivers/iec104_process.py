@@ -32,10 +32,13 @@ class ClientProcess:
     async def run(self, record: Callable[[Kind, int, bytes], None]) -> str:
         """Serve until the process ends; `record` gets kind, arrival (monotonic ns), payload. Returns why."""
         path = os.pathsep.join(filter(None, (_ROOT, os.environ.get("PYTHONPATH", ""))))
-        process = self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "drivers.iec104_child",
-            stdin=PIPE, stdout=PIPE, env={**os.environ, "PYTHONPATH": path},
-        )  # fmt: skip
+        try:
+            process = self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "drivers.iec104_child",
+                stdin=PIPE, stdout=PIPE, env={**os.environ, "PYTHONPATH": path},
+            )  # fmt: skip
+        except OSError as error:
+            return f"the IEC 104 client process cannot be started: {error}"
         self._write(self._setup)
         assert process.stdout is not None
         records, fault = Records(), ""

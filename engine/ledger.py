@@ -195,4 +195,4 @@ def _known(value: int) -> int | None:
 def _parts(flags: int, part_n: list[Any], part_mwh: list[Any]) -> dict[int, Part]:
     if not flags:
         return {}
-    return {1 << b: Part(part_n[b], part_mwh[b]) for b in range(records.FLAG_BITS) if flags >> b & 1}
+    return {1 << b: Part(int(part_n[b]), int(part_mwh[b])) for b in range(records.FLAG_BITS) if flags >> b & 1}

@@ -32,9 +32,15 @@ def _as_toml_has_it(node: Any) -> Any:
     if node.get("pattern") == units.DURATION and isinstance(node.get("default"), int):
         node = {**node, "default": units.duration_text(node["default"])}
     return {
-        key: _as_toml_has_it(value) for key, value in node.items()
-        if not (key == "default" and value is None) and not (key == "title" and isinstance(value, str))
-    }  # fmt: skip
+        key: _as_toml_has_it(value) for key, value in node.items() if not _left_out(key, value)
+    }
+
+
+def _left_out(key: str, value: Any) -> bool:
+    """Titles repeat the key; None and whole tables are no defaults that one could write."""
+    return (key == "default" and (value is None or isinstance(value, dict))) or (
+        key == "title" and isinstance(value, str)
+    )
 
 
 if __name__ == "__main__":

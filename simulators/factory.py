@@ -16,7 +16,8 @@ from simulators.true_energy import INTEGRALS
 
 KW = 1_000_000  # mW
 MAIN = "main-1"
-METERS_MIN = 9
+METERS = 9  # of the factory without machine tools
+METERS_MIN = 2
 METERS_MAX = 200
 UNITS_PER_LINE = 100
 PAST_MWH = 9_000_000_000  # what a counter may have behind it
@@ -37,9 +38,10 @@ _MACHINE = ("机床{n}", "Machine tool {n}")
 
 
 def demo_plant(
-    meters: int = METERS_MIN, seed: int = 7, *, language: str = "en", clock: ClockMs | None = None
+    meters: int = METERS, seed: int = 7, *, language: str = "en", clock: ClockMs | None = None
 ) -> Simulation:
-    """The demo's simulation, not yet started; `meters` counts all of them, the main meter included.
+    """The demo's simulation, not yet started; `meters` counts all of them, the main meter included. Above
+    nine there are machine tools, below nine some of the factory is left out.
 
     Raises ValueError for a number or a language that it cannot do.
     """
@@ -76,8 +78,8 @@ def _wires(meters: int, seed: int, offset_ms: int) -> list[WireSpec]:
         replace(pv, role="generation", interval="2s", starts_mwh={INTEGRALS[1]: mix(seed, 77) % PAST_MWH}),
     )
     yard = _meter("yard-1", "iec104-typical", 1, "120 kW", load.shifts(8, 31, 9, 6, tan_milli=400), seed)
-    machines = tuple(_machine(number, seed, offset_ms) for number in range(1, meters - METERS_MIN + 1))
-    behind = (*hall, *services, *field_bus, yard, *machines)
+    machines = tuple(_machine(number, seed, offset_ms) for number in range(1, meters - METERS + 1))
+    behind = (*hall, *services, *field_bus, yard, *machines)[: meters - 1]
     everything = Sum(tuple(meter.load for meter in behind))
     main = _meter(MAIN, "siemens-pac3200", 1, f"{1 + len(behind) // 5} MW", everything, seed)
     wires = [
@@ -90,7 +92,9 @@ def _wires(meters: int, seed: int, offset_ms: int) -> list[WireSpec]:
     for first in range(0, len(machines), UNITS_PER_LINE):
         part = machines[first : first + UNITS_PER_LINE]
         wires.append(WireSpec(f"hall-b{first // UNITS_PER_LINE + 1}", "modbus-tcp", part))
-    return wires
+    kept = {MAIN, *(meter.id for meter in behind)}
+    wires = [replace(wire, meters=tuple(m for m in wire.meters if m.id in kept)) for wire in wires]
+    return [wire for wire in wires if wire.meters]
 
 
 @dataclass(frozen=True, slots=True)

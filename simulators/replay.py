@@ -39,6 +39,11 @@ class Recording:
         """(mW, mvar) at an offset from the start, looped."""
         return self.powers[bisect_right(self.starts_ms, offset_ms % self.length_ms) - 1]
 
+    @property
+    def shortest_ms(self) -> int:
+        """The shortest step."""
+        return min(b - a for a, b in zip(self.starts_ms, (*self.starts_ms[1:], self.length_ms), strict=True))
+
     def energy_mwms(self) -> int:
         """Net active energy of one pass [mW·ms]; 3,600,000 of them are 1 mWh."""
         ends = (*self.starts_ms[1:], self.length_ms)

@@ -65,8 +65,12 @@ class SimFeeder(MeteringPoint):
         seed: int = 0,
         starts_mwh: Mapping[str, int] | None = None,
         utc_offset_ms: int = 0,
+        step_ms: int = 1000,
     ) -> None:
-        super().__init__(id_, load, start_ms=start_ms, seed=seed, starts_mwh=starts_mwh, utc_offset_ms=utc_offset_ms)
+        super().__init__(
+            id_, load, start_ms=start_ms, seed=seed, starts_mwh=starts_mwh, utc_offset_ms=utc_offset_ms,
+            step_ms=step_ms,
+        )  # fmt: skip
         self._clock = clock
         self._points: dict[Key, Point] = {
             (common_address, point.ioa): point for point in points if self.value(point.quantity) is not None

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import ConfigError, GatewayError
-from simulators.factory import METERS_MIN, demo_plant
+from simulators.factory import METERS, demo_plant
 from simulators.load_shape import Load, Shifts, mix
 from simulators.plant import Plant, steady_clock
 from simulators.replay import Replay, load_recording
@@ -27,6 +27,7 @@ POINT_MAP = "iec104-typical"
 METERS_MAX = 1000
 UNITS_MAX = 247
 KW = 1_000_000  # mW
+STEP_MS, FINE_STEP_MS = 1000, 100  # of integration; fine for a recording that is played too fast for the other
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +63,7 @@ def build(options: SimulateOptions) -> Simulation:
     clock = steady_clock()
     if options.demo:
         try:
-            return demo_plant(
-                max(options.meters, METERS_MIN), options.seed, language=options.language, clock=clock
-            )
+            return demo_plant(options.meters, options.seed, language=options.language, clock=clock)
         except ValueError as error:
             raise ConfigError(str(error), hint="try --meters 9 --language en") from error
     if not 1 <= options.meters <= METERS_MAX:
@@ -72,10 +71,13 @@ def build(options: SimulateOptions) -> Simulation:
             f"{options.meters} meters cannot be simulated", hint=f"write --meters 1 to {METERS_MAX}"
         )
     loads: list[Load] = [_load(options.seed, number) for number in range(options.meters)]
+    step_ms = STEP_MS
     if options.replay is not None:
-        loads[0] = Replay(load_recording(options.replay), clock() // 1000 * 1000, options.replay_speed)
+        recording = load_recording(options.replay)
+        loads[0] = Replay(recording, clock() // 1000 * 1000, options.replay_speed)
+        step_ms = STEP_MS if recording.shortest_ms >= STEP_MS * options.replay_speed else FINE_STEP_MS
     wires = _wires(options, loads)
-    return Simulation(SiteSpec("simulated"), wires, clock, seed=options.seed, host=options.host)
+    return Simulation(SiteSpec("simulated"), wires, clock, seed=options.seed, host=options.host, step_ms=step_ms)
 
 
 def _load(seed: int, number: int) -> Load:
@@ -106,7 +108,11 @@ def _wires(options: SimulateOptions, loads: Sequence[Load]) -> list[WireSpec]:
     return wires
 
 
-async def simulate(options: SimulateOptions, *, say: Callable[[str], None] = print) -> None:
+def _say(text: str) -> None:
+    print(text, flush=True)
+
+
+async def simulate(options: SimulateOptions, *, say: Callable[[str], None] = _say) -> None:
     """Serve until cancelled, SIGTERM, SIGINT or (with `control`) the end of stdin. Raises ConfigError."""
     simulation = build(options)
     for text in options.faults:
@@ -191,7 +197,7 @@ def _ready_table(simulation: Simulation) -> str:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `simulate` on a parser; `options_from` reads them back."""
     add = parser.add_argument
-    add("--meters", type=int, default=1, help="how many meters")
+    add("--meters", type=int, help=f"how many meters (default 1, of the demo plant {METERS})")
     add(
         "--profile",
         action="append",
@@ -210,20 +216,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--replay", type=Path, metavar="FILE", help="recorded load (CSV, may be .gz) for the first meter")
     add("--replay-speed", type=int, default=1, metavar="N", help="seconds of the recording per second")
     add("--truth", type=Path, metavar="FILE", help="write true energy and registers shown there every second")
+    add("--demo", action="store_true", help="the plant of `wattledger demo`, on its own mix of wires")
+    add("--language", choices=("zh", "en"), default="en", help="names of the demo plant")
     add("--json", action="store_true", help="print endpoints and site.toml as one JSON line")
     add("--control", action="store_true", help="read fault lines from stdin, stop at its end")
 
 
 def options_from(args: argparse.Namespace) -> SimulateOptions:
     """Options from parsed arguments. Raises ConfigError."""
-    if args.replay_speed < 1 or not 0 <= args.port <= 65_535:
-        raise ConfigError("--replay-speed must be 1 or more, --port 0 to 65535", hint="leave them out")
+    if args.replay_speed < 1 or not 0 <= args.port <= 65_535 or args.meters == 0:
+        raise ConfigError(
+            "--meters and --replay-speed must be 1 or more, --port 0 to 65535", hint="leave them out"
+        )
     return SimulateOptions(
-        meters=args.meters, profiles=tuple(args.profile or ("eastron-sdm630",)),
+        meters=args.meters or (METERS if args.demo else 1),
+        profiles=tuple(args.profile or ("eastron-sdm630",)),
         protocols=tuple(args.protocol or ("modbus-tcp",)), one_port=args.one_port, host=args.host,
         port=args.port, baud=args.baud, seed=args.seed, faults=tuple(args.fault or ()), replay=args.replay,
         replay_speed=args.replay_speed, truth=args.truth, json=args.json, control=args.control,
-        demo=getattr(args, "demo_json", False), language=getattr(args, "language", "en"),
+        demo=args.demo, language=args.language,
     )  # fmt: skip
 
 
@@ -231,12 +242,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Entry of the simulator's own process; exit codes as in the project's contract."""
     parser = argparse.ArgumentParser(prog="python -m simulators.simulate", description=__doc__)
     add_arguments(parser)
-    parser.add_argument("--demo-json", action="store_true", help="the demo plant; implies --json")
-    parser.add_argument("--language", choices=("zh", "en"), default="en", help="names of the demo plant")
+    parser.add_argument("--demo-json", action="store_true", help="short for --demo --json")
     args = parser.parse_args(argv)
-    args.json = args.json or args.demo_json
+    if args.demo_json:
+        args.demo = args.json = True
     try:
-        asyncio.run(simulate(options_from(args), say=lambda text: print(text, flush=True)))
+        asyncio.run(simulate(options_from(args)))
     except GatewayError as error:
         print(f"{error}\n  {error.hint}", file=sys.stderr)
         return error.exit_code

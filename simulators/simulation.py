@@ -24,6 +24,7 @@ WireProtocol = Literal["modbus-tcp", "modbus-rtu-tcp", "modbus-rtu", "iec104"]
 class _Common(TypedDict):
     start_ms: int
     utc_offset_ms: int
+    step_ms: int
 
 
 
@@ -97,6 +98,7 @@ class Simulation:
         seed: int = 0,
         host: str = "127.0.0.1",
         utc_offset_ms: int = 0,
+        step_ms: int = 1000,
         profiles: Path | None = None,
     ) -> None:
         self.site = site
@@ -104,7 +106,7 @@ class Simulation:
         self._host = host
         self._clock = clock
         self._profiles = profiles
-        self._more: _Common = {"start_ms": clock(), "utc_offset_ms": utc_offset_ms}
+        self._more: _Common = {"start_ms": clock(), "utc_offset_ms": utc_offset_ms, "step_ms": step_ms}
         self._maps: dict[str, RegisterMap] = {}
         self._lines: dict[str, TcpLine | PtyLine | StationLine] = {}
         meters: list[MeteringPoint] = []

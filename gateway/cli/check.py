@@ -23,6 +23,7 @@ def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) 
     parser = subparsers.add_parser("check", help="check site.toml, show read plans, bus load and data volume")
     config_option(parser)
     json_option(parser)
+    parser.add_argument("--quiet", action="store_true", help="of a good file only its path, of a bad one what is wrong")
     parser.set_defaults(func=run)
 
 
@@ -43,11 +44,15 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         print(orjson.dumps(as_json(file, settings, report, bad, doubtful)).decode())
         return SiteFileError.exit_code if bad else 0
-    _print_report(report)
+    if not args.quiet:
+        _print_report(report)
     for problem in doubtful:
         print(f"warning: {file}:{problem.line}: {problem}", file=sys.stderr)
     if bad:
         raise SiteFileError(file, bad)
+    if args.quiet:
+        print(file)
+        return 0
     count = f"{len(doubtful)} warning{'s' * (len(doubtful) != 1)}" if doubtful else "no warnings"
     print(f"\n{file} is good ({count}), digest {settings.digest}")
     return 0

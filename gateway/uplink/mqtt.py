@@ -293,4 +293,4 @@ class Link:
         elif not self._answered.done() and reason.value in (0x81, 0x82):
             self._fail(fault("protocol", version=self.broker.version, **words))
         else:
-            self._fail(fault("disconnected", **words))
+            self._fail(fault("disconnected" if self._answered.done() else "unwelcome", **words))

@@ -58,6 +58,13 @@ KINDS: dict[str, _Kind] = {
         'for a broker without MQTT 5 set version = "3.1.1" in [mqtt]; its acknowledgement is a weaker proof',
         '若服务器不支持 MQTT 5,请在 [mqtt] 中设置 version = "3.1.1";其确认的证明力较弱', "slow",
     ),
+    "unwelcome": _Kind(
+        "warning", "{broker} closed the connection without an MQTT answer: {reason}",
+        "{broker} 未作 MQTT 应答即关闭连接:{reason}",
+        "is it an MQTT port, and for TLS is the url mqtts://? A broker without MQTT 5 may do so too: then set "
+        'version = "3.1.1" in [mqtt]',
+        '请确认端口为 MQTT 端口,TLS 端口须用 mqtts://;不支持 MQTT 5 的服务器也会如此,可设置 version = "3.1.1"',
+    ),
     "refused": _Kind(
         "warning", "{broker} refuses the connection for now: {reason}", "{broker} 暂时拒绝连接:{reason}",
         "the broker is busy or restarting; the attempt is repeated by itself",

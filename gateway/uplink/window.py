@@ -27,6 +27,7 @@ from gateway.uplink.limits import Limits
 
 PROOF = 0x00
 NO_SUBSCRIBER = 0x10
+GROW_AFTER = 8  # proven flights after which a shortened batch may be twice as long
 # Refusals that may be about this very batch: unspecified, implementation specific, payload format.
 _ABOUT_THE_BATCH = {0x80, 0x83, 0x99}
 # Refusals that only a human ends: not authorised, topic name invalid.
@@ -94,6 +95,7 @@ class Lane:
     flights: deque[Flight] = field(default_factory=deque)
     unsent: int = 0  # messages of the newest flight that have not gone out yet
     failures: int = 0
+    proven: int = 0  # flights in a row since the length last changed
     probing: bool = False
     hold_until_ms: int | None = None
     unsubscribed: bool = False
@@ -212,8 +214,15 @@ class Window:
             lane.failures = 0
             lane.probing = False
             lane.hold_until_ms = None
-            lane.rows_max = min(lane.rows_max * 2, self._limits.batch_rows_max)
+            self._grow(lane, len(moved))
         return moved
+
+    def _grow(self, lane: Lane, flights: int) -> None:
+        """Not at once, or every other batch would again be one that the broker refuses."""
+        lane.proven += flights
+        if lane.proven >= GROW_AFTER:
+            lane.proven = 0
+            lane.rows_max = min(lane.rows_max * 2, self._limits.batch_rows_max)
 
     def _refuse(self, flight: Flight, lane: Lane, code: int, now_ms: int) -> list[Outcome]:
         stream, first = flight.stream, lane.cursor + 1
@@ -239,6 +248,7 @@ class Window:
 
     def _fail(self, lane: Lane, *, halve: bool) -> None:
         lane.failures += 1
+        lane.proven = 0
         if halve and lane.failures >= 2:
             head = lane.flights[0]
             lane.rows_max = max(1, min(lane.rows_max, head.last - head.first + 1) // 2)

@@ -96,6 +96,27 @@ class Peer:
         self.port = server.sockets[0].getsockname()[1]
         return server
 
+    def attach(self) -> Callable[[], None]:
+        """Answer behind a pty; returns what undoes it."""
+        master, slave = os.openpty()
+        tty.setraw(master)
+        tty.setraw(slave)
+        self.device = os.ttyname(slave)
+        self.send = lambda data: os.write(master, data)
+        buffer, loop = bytearray(), asyncio.get_running_loop()
+
+        def readable() -> None:
+            buffer.extend(os.read(master, 1024))
+            self.heard(buffer)
+
+        def detach() -> None:
+            loop.remove_reader(master)
+            os.close(slave)
+            os.close(master)
+
+        loop.add_reader(master, readable)
+        return detach
+
     async def finish(self) -> None:
         for task in list(self._tasks):
             task.cancel()
@@ -109,49 +130,28 @@ def frames() -> type[Frames]:
 
 @pytest.fixture
 async def listening() -> AsyncIterator[Callable[[str], Awaitable[Peer]]]:
-    """`await listening("modbus-tcp" | "modbus-rtu-tcp")` → a peer on a free port."""
-    peers: list[tuple[Peer, asyncio.Server]] = []
+    """`await listening(protocol)` → a peer on a free port, or behind a pty (`device`) for modbus-rtu."""
+    peers: list[tuple[Peer, Callable[[], None]]] = []
 
     async def start(protocol: str) -> Peer:
         peer = Peer(12 if protocol == "modbus-tcp" else 8)
-        peers.append((peer, await peer.listen()))
+        stop = peer.attach() if protocol == "modbus-rtu" else (await peer.listen()).close
+        peers.append((peer, stop))
         return peer
 
     yield start
-    for peer, server in peers:
+    for peer, stop in peers:
         await peer.finish()
         peer.hang_up()
-        server.close()
-
-
-@pytest.fixture
-async def serial_line() -> AsyncIterator[Peer]:
-    """A peer behind a pty; `device` is the end for the gateway."""
-    master, slave = os.openpty()
-    tty.setraw(master)
-    tty.setraw(slave)
-    peer, buffer, loop = Peer(8), bytearray(), asyncio.get_running_loop()
-    peer.device = os.ttyname(slave)
-    peer.send = lambda data: os.write(master, data)
-
-    def readable() -> None:
-        buffer.extend(os.read(master, 1024))
-        peer.heard(buffer)
-
-    loop.add_reader(master, readable)
-    yield peer
-    await peer.finish()
-    loop.remove_reader(master)
-    os.close(slave)
-    os.close(master)
+        stop()
 
 
 @pytest.fixture
 async def bus_to() -> AsyncIterator[Callable[..., ModbusBus]]:
-    """`bus_to(peer, profile, …)` → a ModbusBus on the peer with a time-out of 100 ms."""
+    """`bus_to(peer, profile, …)` → a ModbusBus on the peer with a time-out of 250 ms."""
     opened: list[ModbusBus] = []
 
-    def connect(peer: Peer, *profiles: MeterProfile, timeout: str = "100ms") -> ModbusBus:
+    def connect(peer: Peer, *profiles: MeterProfile, timeout: str = "250ms") -> ModbusBus:
         if peer.device:
             table = Bus(id="line", protocol="modbus-rtu", device=peer.device, baud=115200, timeout=timeout)
         else:

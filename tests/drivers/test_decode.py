@@ -87,7 +87,10 @@ def test_a_float_of_230_1_volts_is_230_1() -> None:
     assert converter.values((bits32(230.1), 2301)) == {"voltage_l1_n_v": 230.1, "voltage_l2_n_v": 230.1}
 
 
-@given(st.sampled_from(["float32", "float64"]), FLOATS32, st.sampled_from(["1", "1000", "40000", "0.1", "1/800", "40/3"]))
+SCALES = st.sampled_from(["1", "1000", "40000", "0.1", "1/800", "40/3"])
+
+
+@given(st.sampled_from(["float32", "float64"]), FLOATS32, SCALES)
 def test_a_float_counter_is_its_exact_binary_value_rounded_half_even_once(wire: Wire, value: float, scale: str) -> None:
     converter = Converter(Layout((Column("active_energy_import", wire, scale),)))
     found = converter.engine_values((bits32(value) if wire == "float32" else bits64(value),)).import_mwh
@@ -174,7 +177,9 @@ def test_what_the_meter_marks_as_missing_is_absent() -> None:
 
 def test_what_physics_forbids_is_absent() -> None:
     layout = Layout((
-        Column("frequency", "float32"), Column("active_energy_import", "float32", "1000"), Column("power_factor", "int16", "0.001"),
+        Column("frequency", "float32"),
+        Column("active_energy_import", "float32", "1000"),
+        Column("power_factor", "int16", "0.001"),
     ))  # fmt: skip
     columns = bits32(0.5), bits32(-1.0), 1200
     assert Converter(layout).values(columns) == {}

@@ -121,7 +121,8 @@ def mutants(rng: random.Random, crc: Callable[[bytes], bytes]) -> Iterator[tuple
 
 
 def _other(rng: random.Random, value: int, low: int, high: int) -> int:
-    return rng.choice([n for n in (rng.randint(low, high), value ^ 1, value + 1, low, high) if n != value and low <= n <= high])
+    candidates = (rng.randint(low, high), value ^ 1, value + 1, low, high)
+    return rng.choice([n for n in candidates if n != value and low <= n <= high])
 
 
 def _mutant(
@@ -149,8 +150,8 @@ def _mutant(
         code = rng.randint(1, 11)
         raw = rng.choice((
             frame(_other(rng, unit, 0, 255), function | 0x80, code), frame(unit, (7 - function) | 0x80, code),
-            frame(unit, function | 0x80, code, 0), frame(unit, function | 0x80, 0), frame(unit, function | 0x80, code) + b"\0",
-            frame(unit, function | 0x80, code)[:-1],
+            frame(unit, function | 0x80, code, 0), frame(unit, function | 0x80, 0),
+            frame(unit, function | 0x80, code) + b"\0", frame(unit, function | 0x80, code)[:-1],
         ))  # fmt: skip
     elif kind == "order":  # bytes or halves exchanged on the way
         cut = rng.randint(1, len(good) - 1)

@@ -81,12 +81,12 @@ def test_a_meter_of_any_slowness_never_has_an_answer_taken_for_another(seed: int
         wanted = Request(5, 4, 0, rng.choice((2, 8, 20)))
         request = late.probe(wanted) if late.ambiguous(wanted) else wanted
         stamp = now.to_bytes(2, "big") * request.count  # the data say which request they answer
-        ready = max([now + rng.choice((0, 0, 0, 1, 2, 3)), *(at for at, _ in queue)])
-        if rng.random() < 0.9:
+        ready = max([now + rng.choice((0,) * 12 + (1, 2, 3)), *(at for at, _ in queue)])
+        if rng.random() < 0.95:
             answer = (5, 0x84, 2) if rng.random() < 0.1 else (5, 4, len(stamp), stamp)
             queue.append((ready, frames.rtu(*answer)))  # type: ignore[attr-defined]
-        if rng.random() < 0.3:
-            queue = [(at, frame) for at, frame in queue if at >= now]  # the drain hears what is already late
+        if rng.random() < 0.7:  # the drain hears what is late already
+            queue = [(at, frame) for at, frame in queue if at >= now]
         due = [frame for at, frame in queue if at <= now]
         queue = [(at, frame) for at, frame in queue if at > now]
         verdict = check_rtu(request, due[0]) if due else None

@@ -30,7 +30,10 @@ def spans(profile: MeterProfile, **options: int | bool) -> list[tuple[int, int]]
 
 @pytest.mark.parametrize(
     ("name", "requests"),
-    [("eastron-sdm630", 2), ("acrel-dtsd1352", 3), ("schneider-iem3155", 2), ("chint-dtsu666", 2), ("abb-b23", 2), ("siemens-pac3200", 2)],
+    [
+        ("eastron-sdm630", 2), ("acrel-dtsd1352", 3), ("schneider-iem3155", 2), ("chint-dtsu666", 2), ("abb-b23", 2),
+        ("siemens-pac3200", 2),
+    ],
 )  # fmt: skip
 def test_a_meter_takes_few_requests(name: str, requests: int) -> None:
     assert len(plan(load_profile(name)).blocks) == requests

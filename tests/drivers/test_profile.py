@@ -23,26 +23,28 @@ def profile_of(*rows: str, head: str = ""):  # type: ignore[no-untyped-def]
     return parse_profile("x", HEAD + head + "\nreadings = [" + ", ".join(rows) + "]\n")
 
 
+ONE = "readings = [" + POWER + "]"
+ROW = HEAD + "readings = [" + POWER[:-1]  # without its closing brace
 REFUSED = {
     "text that is no TOML": ("vendor = ", "x.toml"),
-    "a missing vendor": ('model = "M"\nprotocols = ["modbus-rtu"]\nreadings = [' + POWER + "]", "vendor is missing"),
+    "a missing vendor": ('model = "M"\nprotocols = ["modbus-rtu"]\n' + ONE, "vendor is missing"),
     "an unknown key": (HEAD + "colour = 1\nreadings = [" + POWER + "]", "unknown key colour"),
-    "an unknown key in a row": (HEAD + "readings = [" + POWER[:-1] + ", colour = 1 }]", "row 1 (active_power): unknown"),
-    "an unknown protocol": (HEAD.replace("modbus-rtu", "profibus") + "readings = [" + POWER + "]", "protocols"),
-    "an unknown quantity": (HEAD + 'readings = [{ quantity = "colour", address = 1, type = "int16" }]', "row 1 (colour)"),
+    "an unknown key in a row": (ROW + ", colour = 1 }]", "row 1 (active_power): unknown"),
+    "an unknown protocol": (HEAD.replace("modbus-rtu", "profibus") + ONE, "protocols"),
+    "an unknown quantity": (HEAD + ONE.replace("active_power", "colour"), "row 1 (colour): unknown quantity"),
     "an unknown type": (HEAD + "readings = [" + POWER.replace("int32", "int24") + "]", "type = 'int24'"),
-    "two rows for one quantity": (HEAD + "readings = [" + POWER + ", " + POWER.replace("10", "50") + "]", "stands twice"),
-    "overlapping rows": (HEAD + "readings = [" + POWER + ", " + IMPORT.replace("= 20", "= 11") + "]", "overlaps"),
+    "two rows for one quantity": (HEAD + ONE[:-1] + ", " + POWER.replace("10", "50") + "]", "stands twice"),
+    "overlapping rows": (HEAD + ONE[:-1] + ", " + IMPORT.replace("= 20", "= 11") + "]", "overlaps"),
     "an address beyond the end": (HEAD + "readings = [" + POWER.replace("= 10", "= 65535") + "]", "0 to 65534"),
-    "a function that reads nothing": (HEAD + "readings = [" + POWER[:-1] + ", function = 6 }]", "function"),
-    "a scale register nobody defined": (HEAD + "readings = [" + POWER[:-1] + ', refs = ["ct"] }]', "no scale register: ct"),
-    "a scale of zero": (HEAD + "readings = [" + POWER[:-1] + ", scale = 0 }]", "must not be zero"),
-    "a scale that is no number": (HEAD + "readings = [" + POWER[:-1] + ', scale = "ten" }]', "must be a number"),
-    "a missing pattern too wide": (HEAD + "readings = [" + POWER[:-1] + ", missing = [0x1FFFFFFFF] }]", "does not fit"),
+    "a function that reads nothing": (ROW + ", function = 6 }]", "function"),
+    "a scale register nobody defined": (ROW + ', refs = ["ct"] }]', "no scale register: ct"),
+    "a scale of zero": (ROW + ", scale = 0 }]", "must not be zero"),
+    "a scale that is no number": (ROW + ', scale = "ten" }]', "must be a number"),
+    "a missing pattern too wide": (ROW + ", missing = [0x1FFFFFFFF] }]", "does not fit"),
     "no readings": (HEAD, "no readings"),
     "a sum of strangers": (
-        HEAD + 'sums = { active_energy_import = ["active_energy_import_t1", "active_energy_import_t2"] }\n'
-        "readings = [" + POWER + "]", "sums",
+        HEAD + 'sums = { active_energy_import = ["active_energy_import_t1", "active_energy_import_t2"] }\n' + ONE,
+        "sums",
     ),
     "a sum that is a reading as well": (
         HEAD + 'sums = { active_energy_import = ["active_power", "active_energy_export"] }\n'
@@ -182,7 +184,8 @@ def test_a_modulus_in_counts_is_multiplied_by_the_scale() -> None:
 def test_the_modulus_is_unknown_where_the_meter_holds_the_ratio() -> None:
     profile = parse_profile(
         "x",
-        HEAD + 'counter_wrap = { modulus = 100, unit = "raw" }\nscales = [{ name = "ct", address = 1, type = "uint16" }]\n'
+        HEAD + 'counter_wrap = { modulus = 100, unit = "raw" }\n'
+        'scales = [{ name = "ct", address = 1, type = "uint16" }]\n'
         "readings = [" + IMPORT[:-1] + ', refs = ["ct"] }]',
     )
     assert moduli_mwh(profile, layout_for(profile)) == (0, 0, 0, 0)

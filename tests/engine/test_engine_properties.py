@@ -5,10 +5,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import replace
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from engine import steps
 from engine.interval import IntervalRow
 from engine.jit import load
 from engine.ledger import Closed, Continuity, DeviceConfig, Engine, Sample
@@ -22,7 +22,7 @@ CONFIGS = [
     DeviceConfig("netted", 7000, RATED_MW, mode="net", resolution_mwh=(10, 10, 10, 10)),
     DeviceConfig("powered", 5000, RATED_MW, mode="integrate"),
 ]
-many = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+many = settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @st.composite
@@ -46,7 +46,7 @@ def streams(draw: st.DrawFn) -> list[Sample]:
     lasts = {config.meter: [draw(st.sampled_from([0, 10**6, 10**8 - 50_000]))] * 4 for config in CONFIGS}
     now = T0 + draw(st.integers(-100_000, 100_000))
     for _ in range(draw(st.integers(5, 60))):
-        now += draw(st.sampled_from([1, 400, 1000, 1000, 5000, 9999, 30_000, 200_000, 4_000_000, 40 * 86_400_000]))
+        now += draw(st.sampled_from([1, 400, 1000, 1000, 5000, 9999, 30_000, 200_000, 4_000_000]))
         meter = draw(st.sampled_from(CONFIGS)).meter
         values = [draw(registers(last)) for last in lasts[meter]]
         lasts[meter] = [last if value is None else value for value, last in zip(values, lasts[meter], strict=True)]
@@ -80,11 +80,11 @@ def total(rows: list[IntervalRow], name: str) -> int:
 
 
 @many
-@given(streams(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([10_000, 60_000, 900_000]))
+@given(streams(), st.lists(st.integers(1, 40), min_size=1, max_size=5), st.sampled_from([60_000, 900_000]))
 def test_any_batching_gives_the_same_rows_decisions_and_bytes(
     samples: list[Sample], sizes: list[int], length: int
 ) -> None:
-    whole, pieces = Engine(CONFIGS, max(length, 60_000)), Engine(CONFIGS, max(length, 60_000))
+    whole, pieces = Engine(CONFIGS, length), Engine(CONFIGS, length)
     one = whole.ingest(samples)
     other = ingest_in_pieces(pieces, samples, sizes)
     assert other.intervals == one.intervals
@@ -95,7 +95,6 @@ def test_any_batching_gives_the_same_rows_decisions_and_bytes(
 @settings(many, max_examples=30)
 @given(streams())
 def test_machine_code_and_pure_python_agree_byte_for_byte(samples: list[Sample]) -> None:
-    samples = [s for s in samples if s.t_ms < T0 + 30 * 86_400_000]
     fast, oracle = Engine(CONFIGS, 900_000), Engine(CONFIGS, 900_000, kernels=load("python"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # numpy says so when an int64 overflows
@@ -211,8 +210,6 @@ def test_rows_and_open_block_add_up_to_the_true_energy_exactly(
     assert "counter_jump" not in kinds
 
 
-@pytest.mark.parametrize("mode", ["uncached", "python"])
-def test_the_shares_of_any_step_are_floors(mode: str) -> None:
-    share = load("python").share
-    for delta, part, whole in [(10, 1, 3), (7, 2, 3), (10**15, 10**11, 3 * 10**11), (4 * 10**16 + 7, 12345, 10**12)]:
-        assert share(delta, part, whole) == delta * part // whole, mode
+def test_the_share_of_a_step_is_a_floor_even_where_the_product_leaves_int64() -> None:
+    cases = [(10, 1, 3), (7, 2, 3), (10**15, 10**11, 3 * 10**11), (4 * 10**16 + 7, 12345, 10**12)]
+    assert [steps.share(*case) for case in cases] == [a * b // c for a, b, c in cases]

@@ -19,6 +19,12 @@ FACTORS = load_factors()
 SITE = '[site]\nid = "plant-7"\n'
 SERIAL = '[[bus]]\nid = "line"\nprotocol = "modbus-rtu"\ndevice = "/dev/ttyUSB0"\n'
 TCP = '[[bus]]\nid = "hall"\nprotocol = "modbus-tcp"\nhost = "10.0.0.7"\n'
+PROFILE = """
+vendor = "x"
+model = "y"
+protocols = ["modbus-rtu"]
+readings = [{ quantity = "QUANTITY", address = 0, type = "uint32" }]
+"""
 STATION = '[[bus]]\nid = "station"\nprotocol = "iec104"\nhost = "10.0.0.9"\n'
 
 
@@ -86,17 +92,18 @@ def test_a_serial_profile_behind_a_tcp_gateway_is_fine() -> None:
 
 
 def test_a_meter_with_a_total_counter_only_is_a_warning() -> None:
-    total = 'vendor = "x"\nmodel = "y"\nprotocols = ["modbus-rtu"]\nreadings = [{ quantity = "active_energy_total", address = 0, type = "uint32" }]\n'
+    total = PROFILE.replace("QUANTITY", "active_energy_total")
     text = SITE + TCP + meter(1, profile="total")
     report = check(parse(text, FILE), {"total": total}, FACTORS)
     assert report.errors == ()
     assert [f"{p.line}: {p}" for p in with_lines(report.warnings, text)] == [
-        '11: meter "m-1": total has only a total counter, which is taken as import: right only where nothing can flow back'
+        '11: meter "m-1": total has only a total counter, which is taken as import: '
+        "right only where nothing can flow back"
     ]
 
 
 def test_a_meter_without_a_counter_is_a_warning() -> None:
-    power = 'vendor = "x"\nmodel = "y"\nprotocols = ["modbus-rtu"]\nreadings = [{ quantity = "active_power", address = 0, type = "int32" }]\n'
+    power = PROFILE.replace("QUANTITY", "active_power")
     text = SITE + TCP + meter(1, profile="power")
     report = check(parse(text, FILE), {"power": power}, FACTORS)
     assert [(p.line, p.message) for p in with_lines(report.warnings, text)] == [

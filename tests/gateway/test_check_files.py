@@ -1,4 +1,4 @@
-"""Files and devices that the configuration names: missing, closed, open to everyone; and that no secret is ever told."""
+"""Files and devices that the configuration names: missing, closed, open to everyone; no secret is ever told."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The last good configuration: kept, used with a bad file, never in place of a good one, written whole or not at all."""
+"""The last good configuration: kept, used with a bad file, never in place of a good one, written whole or not."""
 
 import os
 from pathlib import Path

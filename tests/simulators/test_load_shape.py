@@ -1,5 +1,7 @@
 """Load shapes: pure, seeded, and of the form that their names promise."""
 
+from itertools import pairwise
+
 import pytest
 
 from simulators.load_shape import Compressor, Load, Motor, Photovoltaic, Shifts, wobble
@@ -62,5 +64,5 @@ def test_the_sun_shines_by_day_only() -> None:
 def test_wobble_is_smooth_and_bounded() -> None:
     values = [wobble(9, t, 100) for t in range(3_000)]
     assert max(map(abs, values)) <= 100
-    assert max(abs(b - a) for a, b in zip(values, values[1:], strict=False)) <= 200 // 30 + 1
+    assert max(abs(b - a) for a, b in pairwise(values)) <= 200 // 30 + 1
     assert len(set(values)) > 50

@@ -1,6 +1,7 @@
-"""A meter's answers over its true energy: registers, roll-over, reset, value faults, and the record of what it showed."""
+"""A meter's answers over its true energy: registers, roll-over, reset, value faults, and the record of them."""
 
 import struct
+from collections.abc import Mapping
 
 import pytest
 
@@ -44,8 +45,22 @@ readings = [
 """
 
 
-def build(text: str, load: Load = Constant(36 * KW), **more: object) -> SimMeter:  # noqa: B008 - frozen
-    return SimMeter("m", parse_map("m", text), load, start_ms=START_MS, **more)  # type: ignore[arg-type]
+def build(
+    text: str,
+    load: Load | None = None,
+    *,
+    starts_mwh: Mapping[str, int] | None = None,
+    scales: Mapping[str, int] | None = None,
+) -> SimMeter:
+    """A meter of a map, by default with 36 kW: 10 Wh a second."""
+    return SimMeter(
+        "m",
+        parse_map("m", text),
+        load or Constant(36 * KW),
+        start_ms=START_MS,
+        starts_mwh=starts_mwh,
+        scales=scales,
+    )
 
 
 def read(meter: SimMeter, function: int, address: int, count: int, seconds: float) -> bytes:
@@ -60,7 +75,7 @@ def counter(meter: SimMeter, seconds: float) -> int:
 
 
 def test_a_counter_shows_the_floor_of_its_true_energy() -> None:
-    meter = build(INTEGER, starts_mwh={"active_energy_import": 999_999})  # 36 kW = 10 Wh a second
+    meter = build(INTEGER, starts_mwh={"active_energy_import": 999_999})
     assert [counter(meter, s) for s in (0, 0.0001, 0.001, 1, 1.5, 2)] == [99, 99, 100, 100, 101, 101]
 
 

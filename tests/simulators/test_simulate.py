@@ -100,7 +100,7 @@ async def test_meters_are_dealt_over_profiles_protocols_and_ports() -> None:
     shape = [(e["protocol"], [(m["id"], m["unit"], m["profile"]) for m in e["meters"]]) for e in endpoints]
     assert shape == [
         ("modbus-tcp", [("sim-1", 1, "eastron-sdm630")]),
-        ("modbus-rtu", [("sim-2", 1, "abb-b23"), ("sim-5", 2, "abb-b23")]),
+        ("modbus-rtu", [("sim-2", 1, "abb-b23"), ("sim-5", 2, "eastron-sdm630")]),
         ("iec104", [("sim-3", 1, "iec104-typical")]),
         ("modbus-tcp", [("sim-4", 1, "abb-b23")]),
         ("iec104", [("sim-6", 1, "iec104-typical")]),
@@ -121,7 +121,9 @@ async def test_a_replayed_load_drives_the_first_meter(tmp_path: Path) -> None:
     assert plant.meters["sim-1"].value("reactive_power") == 500_000
 
 
-@pytest.mark.parametrize("options", [SimulateOptions(meters=0), SimulateOptions(meters=10**6), SimulateOptions(profiles=("no-such",))])
+@pytest.mark.parametrize(
+    "options", [SimulateOptions(meters=0), SimulateOptions(meters=10**6), SimulateOptions(profiles=("no-such",))]
+)
 def test_what_cannot_be_simulated_is_refused(options: SimulateOptions) -> None:
     with pytest.raises(ConfigError) as caught:
         build(options)
@@ -129,5 +131,5 @@ def test_what_cannot_be_simulated_is_refused(options: SimulateOptions) -> None:
 
 
 def test_a_bad_option_ends_with_exit_3(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--replay-speed", "0"]) == 3
+    assert main(["--replay-speed", "0"]) == main(["--meters", "0"]) == 3
     assert "--replay-speed" in capsys.readouterr().err

@@ -138,6 +138,16 @@ def test_a_python_that_does_not_fit_is_refused(root: Path, tmp_path: Path) -> No
     assert "is not Python 3.11 to 3.13" in run.stderr
 
 
+def test_a_python_in_a_home_directory_is_refused(root: Path, tmp_path: Path) -> None:
+    shim = tmp_path / "bin"
+    shim.mkdir()
+    (shim / "readlink").write_text("#!/bin/sh\necho /root/.pyenv/versions/3.11.7/bin/python3.11\n")
+    (shim / "readlink").chmod(0o755)
+    run = install("--root", str(root), env={"PATH": f"{shim}:{os.environ['PATH']}"})
+    assert run.returncode == 1
+    assert "lies in a home directory" in run.stderr
+
+
 def test_an_unknown_option_is_a_usage_error() -> None:
     run = install("--bogus")
     assert run.returncode == 2

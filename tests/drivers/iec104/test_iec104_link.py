@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -143,6 +144,20 @@ async def test_a_host_without_an_address_is_a_state_of_the_bus_and_is_tried_agai
     assert "no-such-host.invalid" in running.states[0][1]
 
 
+async def test_a_client_process_that_cannot_start_is_tried_until_it_does(
+    station: Any, rig: Callable[..., Any], meter: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    running = rig(station.port, meter())
+    await running.until(lambda: bool(running.states))
+    monkeypatch.undo()
+    await station.start(GENERAL)
+    await running.up()
+    assert [up for up, _ in running.states] == [False, True]
+    assert "cannot be started" in running.states[0][1]
+    assert "/no/such/python" in running.states[0][1]
+
+
 async def test_the_client_process_ends_with_the_bus(station: Any, start: Start) -> None:
     running = await start()
     pid = running.bus.client_pid
@@ -159,6 +174,11 @@ async def test_the_client_process_ends_with_its_parent(station: Any) -> None:
     assert child.stdin is not None
     child.stdin.write(b'{"host": "127.0.0.1", "port": %d}\n' % station.port)
     await station.start()
+    child.send_signal(signal.SIGINT)  # both go to the whole group: the parent is to decide
+    child.send_signal(signal.SIGTERM)
+    station.send(FLOAT)
+    assert child.stdout is not None
+    await asyncio.wait_for(child.stdout.readuntil(bytes.fromhex("0D 01 03 00 01 00 01 00 00 00 00 C8 42 00")), 10)
     child.stdin.close()
     assert await asyncio.wait_for(child.wait(), 10) == 0
 

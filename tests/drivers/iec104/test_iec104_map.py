@@ -9,8 +9,10 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from drivers.iec104_asdu import cp56, decode
+from drivers.iec104_asdu import FORMS, cp56, decode
 from drivers.iec104_map import PointTable, accepted_tag
 from drivers.profile import layout_for, parse_profile
 from engine.errors import BadFrame, ConfigError
@@ -66,6 +68,28 @@ def test_a_tag_counts_from_31_days_ago_to_10_seconds_ahead() -> None:
 def test_an_asdu_whose_length_is_wrong_is_refused_whole(asdu: str) -> None:
     with pytest.raises(BadFrame):
         decode(bytes.fromhex(asdu))
+
+
+@given(st.binary(max_size=249), st.sampled_from([9, 11, 13, 15, 21, 34, 35, 36, 37, 70, 100, 101]))
+def test_bytes_of_any_kind_are_an_asdu_or_a_bad_frame(body: bytes, type_: int) -> None:
+    try:
+        asdu = decode(bytes([type_]) + body)
+    except BadFrame:
+        return
+    assert len(asdu.items) in (0, body[0] & 0x7F)
+    assert all(0 <= item.ioa < (1 << 24) + 127 and -(1 << 31) <= item.raw < 1 << 32 for item in asdu.items)
+
+
+@given(
+    st.sampled_from([9, 11, 13, 15, 21, 34, 35, 36, 37]), st.integers(1, 127), st.booleans(), st.data()
+)
+def test_every_cut_of_a_right_asdu_is_refused(type_: int, count: int, sequence: bool, data: Any) -> None:
+    size = FORMS[type_].size
+    length = 3 + count * size if sequence else count * (3 + size)
+    asdu = bytes([type_, count | 0x80 * sequence, 3, 0, 1, 0]) + bytes(length)
+    assert len(decode(asdu).items) == count
+    with pytest.raises(BadFrame):
+        decode(asdu[: data.draw(st.integers(0, len(asdu) - 1))])
 
 
 def test_an_object_that_comes_twice_with_one_tag_makes_two_answers_in_order(

@@ -47,7 +47,7 @@ energy_interval = "1m"
 path = "store"
 runtime = "run"
 [web]
-listen = "127.0.0.1:0"
+listen = "{listen}"
 {web}
 [[bus]]
 id = "hall-a"
@@ -72,14 +72,15 @@ class Plant:
         self.path = path
         self.now_ms = time.time_ns() // 1_000_000
         self.meters: tuple[tuple[str, str, str, str | None, int | None], ...] = METERS
-        self.name, self.zone, self.language, self.web = "Plant 7, Suzhou", "Asia/Shanghai", "en", ""
+        self.name, self.zone, self.language = "Plant 7, Suzhou", "Asia/Shanghai", "en"
+        self.listen, self.web = "127.0.0.1:0", ""
         self.powers = {"main-1": 182_400.0, "press-1": 96_250.0, "press-2": 0.0, "oven": 61_130.0}
         self.silent: dict[str, int] = {}  # meter → age of its last reading [ms]
         self.gas = "CO2"
         self._ledger: Ledger | None = None
 
     def settings(self) -> Settings:
-        text = SITE.format(name=self.name, zone=self.zone, language=self.language, web=self.web)
+        text = SITE.format(name=self.name, zone=self.zone, language=self.language, web=self.web, listen=self.listen)
         for address, (id_, name, role, parent, rated) in enumerate(self.meters, 1):
             text += METER.format(id=id_, name=name, role=role, address=address)
             text += f'parent = "{parent}"\n' if parent else ""
@@ -141,7 +142,7 @@ class Plant:
                 meter: self.payload(meter, power, t_ms - self.silent.get(meter, 400))
                 for meter, power in (powers or self.powers).items()
             },
-            "buses": {"hall-a": {"up": True, "utilisation": 0.42, "polls": 900, "skipped": 0}},
+            "buses": {"hall-a": {"up": True, "utilisation": 42.0, "polls": 900, "skipped": 2, "late_ms": 0}},
             "trouble": {},
             "health": {},
         }

@@ -7,6 +7,7 @@ import { nameOf } from "./sentence.js";
 import { serverNow, siteSum, state } from "./state.js";
 
 const AGAIN_MIN_MS = 10_000;
+const AGAIN_PER_STEP_MS = 200; // a five-minute grid is asked for once a minute
 const WHOLE_DAY_FROM_S = 3 * 3600; // with less than this, the axis follows the data
 const RIGHT_ROOM = 1.015; // so that the live point is seen whole
 const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -28,12 +29,13 @@ export async function choose(meter) {
   await loadCurve({ now: true });
 }
 
-/** Fetch again when intervals were closed since, not more often than every ten seconds. */
+/** Fetch again when intervals were closed since, at most every ten seconds. */
 export async function loadCurve({ now = false } = {}) {
   const seq = state.status.storage.last_seq.intervals;
   if (seq === undefined) return; // there is no ledger to ask
   const dayOver = curve && serverNow() >= Date.parse(curve.to);
-  if (!now && !dayOver && (seq === fetchedSeq || Date.now() - fetchedAt < AGAIN_MIN_MS)) return;
+  const pause = Math.max(AGAIN_MIN_MS, (curve?.step_s ?? 0) * AGAIN_PER_STEP_MS);
+  if (!now && !dayOver && (seq === fetchedSeq || Date.now() - fetchedAt < pause)) return;
   fetchedSeq = seq;
   fetchedAt = Date.now();
   const wanted = chosen;

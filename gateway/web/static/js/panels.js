@@ -2,7 +2,7 @@
 import { byId, facts, make, say } from "./dom.js";
 import * as format from "./format.js";
 import { language, t } from "./i18n.js";
-import { busyShare, state } from "./state.js";
+import { state } from "./state.js";
 
 const UPLOAD_LEVEL = { offline: "warning", nobody: "warning", stopped: "warning", never: "warning", refused: "error" };
 const BUSY_WARNING = 0.8;
@@ -61,15 +61,12 @@ function showBuses() {
 }
 
 function busRow(id, bus) {
-  const up = bus.up !== false;
-  const words = up ? t("buses.up") : bus.reason || t("buses.down");
-  const busy = busyShare(id);
-  const text = up && busy !== undefined ? t("buses.load", { percent: format.percent(busy) }) : words;
-  const row = make("li", "", make("p", "", make("b", "", id), make("span", up ? "muted tabular" : "down", text)));
-  if (busy !== undefined) {
-    const fill = make("i");
-    fill.style.width = `${(100 * Math.min(1, busy)).toFixed(1)}%`;
-    row.append(make("div", busy > 1 ? "bar error" : busy > BUSY_WARNING ? "bar warning" : "bar", fill));
-  }
-  return row;
+  const busy = bus.utilisation / 100;
+  const parts = [bus.up ? t("buses.load", { percent: format.percent(busy) }) : t("buses.down")];
+  if (bus.skipped) parts.push(t("buses.skipped", { count: bus.skipped }));
+  const words = make("span", bus.up ? "muted tabular" : "down", parts.join(" · "));
+  const fill = make("i");
+  fill.style.width = `${(100 * Math.min(1, busy)).toFixed(1)}%`;
+  const bar = make("div", busy > BUSY_WARNING ? "bar warning" : "bar", fill);
+  return make("li", "", make("p", "", make("b", "", id), words), bar);
 }

@@ -1,7 +1,5 @@
 // What the page knows: one object, changed only here; views are called after each change.
 export const LIVE_MAX_AGE_MS = 5000; // as the server: older means that nothing is metered
-const BUSY_SPAN_MS = 15_000;
-const BUSY_MIN_S = 2;
 const SILENCE_MS = 7000; // no event at all, although a beat comes every 2 s
 
 export const state = {
@@ -9,8 +7,6 @@ export const state = {
   meters: [], // /api/v1/meters, in the order of site.toml, children after their parents
   live: new Map(), // meter id → live payload
   buses: {},
-  busSince: null, // older looks at the buses, to tell how busy they are
-  busLast: null,
   trouble: {}, // meter id → why it fails now
   liveAt: null, // server time [ms] of the live file
   fileAge: null, // age of the live file [ms] at the last beat; null = there is none
@@ -51,9 +47,6 @@ export function takeLive(body) {
   state.buses = body.buses ?? {};
   state.trouble = body.trouble ?? {};
   state.liveAt = Date.parse(body.t);
-  const look = { at: state.liveAt, boot: body.boot, buses: state.buses };
-  if (state.busSince === null || state.busSince.boot !== body.boot) state.busSince = state.busLast = look;
-  if (look.at - state.busLast.at >= BUSY_SPAN_MS) [state.busSince, state.busLast] = [state.busLast, look];
   state.fileAge = Math.max(0, serverNow() - state.liveAt);
 }
 
@@ -66,16 +59,6 @@ export function takeBeat(body) {
 export function heard() {
   state.heardAt = Date.now();
   state.connected = true;
-}
-
-/** Share of time that a bus spends in requests; undefined while it cannot be told. */
-export function busyShare(id) {
-  const now = state.buses[id];
-  if (now.utilisation !== undefined) return now.utilisation;
-  const before = state.busSince.buses[id];
-  const seconds = (state.liveAt - state.busSince.at) / 1000;
-  if (now.busy_s === undefined || before?.busy_s === undefined || seconds < BUSY_MIN_S) return undefined;
-  return Math.max(0, (now.busy_s - before.busy_s) / seconds);
 }
 
 /** Why the figures are old: "" (they are not), "disconnected" or "stopped". */
