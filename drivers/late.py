@@ -2,7 +2,8 @@
 
 A meter answers in the order it was asked, if at all. As long as a request of some shape (function, count)
 may still be answered, a request of the same shape to that unit would take the late answer for its own. A
-*probe* of another shape cannot: once it is answered, everything asked before it is past.
+*probe* of another shape cannot: once it is answered, everything asked before it is past. For converters that
+do not keep the order, a request of such a shape also waits one more time-out (`given_up_ns`).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ class LateAnswers:
 
     def __init__(self) -> None:
         self._open: list[tuple[int, int]] = []
+        self.given_up_ns = 0  # when the last request was left unanswered
 
     def ambiguous(self, request: Request) -> bool:
         """Whether a late answer could be taken for the answer to `request`."""
@@ -31,8 +33,9 @@ class LateAnswers:
         fresh = [count for count in counts if (request.function, count) not in self._open]
         return replace(request, count=(fresh or counts)[0])
 
-    def unanswered(self, request: Request) -> None:
+    def unanswered(self, request: Request, now_ns: int) -> None:
         """The time-out passed, or something else came instead."""
+        self.given_up_ns = now_ns
         self._open = [*self._open, (request.function, request.count)][-LIMIT:]
 
     def answered(self, request: Request, *, refused: bool = False) -> None:

@@ -19,6 +19,7 @@ from drivers.plan import silence_ms
 from engine.errors import BadFrame, DriverError, NoReply, Refused
 
 _PROBES_MAX = 3
+_FRAMES_MAX = 1024
 _SILENT_HINT = "check power, address and wiring; on RS-485 also baud rate, parity and the A/B pair"
 _CODES = {
     1: "function not supported", 2: "no such register", 3: "value not allowed", 4: "device failure",
@@ -47,10 +48,12 @@ class Line:
         connection = await self._connected()
         if self._tcp:
             return await self._exchange(connection, request)
+        late = self._late[request.unit]
+        if late.ambiguous(request):
+            await _sleep_until(late.given_up_ns + self._bus.timeout * 1_000_000)
         if self._noisy or connection.stray:
             await connection.drain()
             self._noisy = False
-        late = self._late[request.unit]
         for _ in range(_PROBES_MAX):
             if not late.ambiguous(request):
                 return await self._exchange(connection, request)
@@ -82,6 +85,8 @@ class Line:
     async def _exchange(self, connection: Connection, request: Request) -> tuple[bytes, int]:
         frame = self._frames.get(request)
         if frame is None:
+            if len(self._frames) >= _FRAMES_MAX:
+                self._frames.clear()
             frame = self._frames[request] = connection.frame(request)
         if self._tcp:
             self._transaction = self._transaction % 0xFFFF + 1
@@ -89,9 +94,7 @@ class Line:
             check = partial(check_tcp, request, self._transaction)
         else:
             check = partial(check_rtu, request)
-            wait_ns = connection.last_ns + self._pause_ns - time.monotonic_ns()
-            if wait_ns > 0:
-                await asyncio.sleep(wait_ns / 1e9)
+            await _sleep_until(connection.last_ns + self._pause_ns)
         verdict: Verdict | None = None
         try:
             verdict = await connection.exchange(frame, check)
@@ -110,7 +113,7 @@ class Line:
             self.close()
         else:
             self._noisy = True
-            self._late[request.unit].unanswered(request)
+            self._late[request.unit].unanswered(request, time.monotonic_ns())
 
     def _error(self, request: Request, verdict: Verdict, heard: bytes) -> DriverError:
         who = self._unit(request)
@@ -133,3 +136,9 @@ class Line:
 
     def _unit(self, request: Request) -> str:
         return f"unit {request.unit} at {place(self._bus)}"
+
+
+async def _sleep_until(mono_ns: int) -> None:
+    wait_ns = mono_ns - time.monotonic_ns()
+    if wait_ns > 0:
+        await asyncio.sleep(wait_ns / 1e9)

@@ -41,10 +41,10 @@ def limit_mwh(dev, c, t0, t):
     return dev["basis"] // PER_MS * dt + dev["basis"] % PER_MS * dt // PER_MS + slack
 
 
-def movement(dev, c, before, v, t0, t):
+def movement(dev, c, signed, before, v, t0, t):
     """The energy of a believable step from `before` to `v`, else UNKNOWN. Jitter is a step of zero."""
     delta = v - before
-    if abs(delta) <= limit_mwh(dev, c, t0, t) and (delta >= 0 or dev["mode"] == NET):
+    if abs(delta) <= limit_mwh(dev, c, t0, t) and (delta >= 0 or signed):
         return delta
     if delta < 0 and -delta <= JITTER_LSB * c["resolution"]:
         return 0
@@ -88,7 +88,7 @@ def begin(dev, c, book, t, raw):
 def advance(dev, counters, d, k, pool, book, t, delta, flags):
     """`extend` by a register movement; a net register feeds import or export."""
     c = counters[4 * d + k]
-    if dev["mode"] == NET:
+    if dev["mode"] == NET and k == 0:
         extend(dev, counters[4 * d + 1], 1, pool, book, t, max(-delta, 0), flags)
         extend(dev, c, 0, pool, book, t, max(delta, 0), flags)
     else:
@@ -102,7 +102,7 @@ def decide(dev, counters, d, k, pool, book, notes):
     c = counters[4 * d + k]
     before, after, t, n = c["raw"], c["cand_v"][0], c["cand_t"][0], c["n"]
     kind, energy, flag = (RESET if after < before else JUMP), 0, ADJUSTED
-    if kind == RESET and dev["mode"] != NET:
+    if kind == RESET and (dev["mode"] != NET or k != 0):
         modulus = modulus_of(c, before, after, limit_mwh(dev, c, c["t"], t))
         if modulus > 0:
             kind, energy, flag = ROLLOVER, after - before + modulus, ROLLED
@@ -117,17 +117,18 @@ def decide(dev, counters, d, k, pool, book, notes):
 def judge(dev, counters, d, k, pool, book, notes, t, v, flags):
     """One register reading: 1 = taken (accepted or pending), 0 = a duplicate, -1 = late."""
     c = counters[4 * d + k]
+    signed = dev["mode"] == NET and k == 0
+    if t <= c["heard"]:
+        return 0 if t == c["heard"] and v == c["last"] else -1
     if c["state"] != LIVE:
         if not begin(dev, c, book, t, v):
             return -1
-        if dev["mode"] == NET:
+        if signed:
             begin(dev, counters[4 * d + 1], book, t, v)
         return 1
-    if t <= c["heard"]:
-        return 0 if t == c["heard"] and v == c["last"] else -1
     c["last"] = v
     n = c["n"]
-    delta = movement(dev, c, c["raw"], v, c["t"], t)
+    delta = movement(dev, c, signed, c["raw"], v, c["t"], t)
     if n == 0 and delta != UNKNOWN:
         advance(dev, counters, d, k, pool, book, t, delta, flags)
         c["raw"] += delta
@@ -137,8 +138,8 @@ def judge(dev, counters, d, k, pool, book, notes, t, v, flags):
     if n == 0:
         c["tries"], c["doubt_t"] = 0, t
     else:
-        onward = movement(dev, c, c["cand_v"][n - 1], v, c["cand_t"][n - 1], t)
-        rising = c["cand_v"][0] > c["raw"] or dev["mode"] == NET
+        onward = movement(dev, c, signed, c["cand_v"][n - 1], v, c["cand_t"][n - 1], t)
+        rising = c["cand_v"][0] > c["raw"] or signed
         if delta != UNKNOWN and not (rising and onward != UNKNOWN):
             note(notes, book, d, c["cand_t"][0], GLITCH, k, c["raw"], c["cand_v"][0], delta, t)
             advance(dev, counters, d, k, pool, book, t, delta, flags)
@@ -164,13 +165,13 @@ def integrate(dev, counters, d, k, pool, book, t, power, flags):
     c = counters[4 * d + k]
     if dev["rated"] > 0 and abs(power) > dev["rated"] * 6 // 5:
         return 0
+    if t <= c["heard"]:
+        return 0 if t == c["heard"] and power == c["last"] else -1
     if c["state"] != LIVE:
         if not begin(dev, c, book, t, power):
             return -1
         begin(dev, counters[4 * d + k + 1], book, t, power)
         return 1
-    if t <= c["heard"]:
-        return 0 if t == c["heard"] and power == c["last"] else -1
     dt = t - c["t"]
     gap = 2 * dt > 5 * dev["poll"]
     for side in range(2):

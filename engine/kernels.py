@@ -57,7 +57,7 @@ def level(c, k, pool, head, border):
 def entry(k, pool, head, end):
     """Index of the open interval whose step of counter k crosses the border `end`."""
     i = head
-    while pool[i]["start"] < end or pool[i]["t1"][k] == NEVER:
+    while (pool[i]["start"] < end or pool[i]["t1"][k] == NEVER) and pool[i]["next"] >= 0:
         i = pool[i]["next"]
     return i
 

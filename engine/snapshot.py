@@ -25,6 +25,7 @@ def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes
     """The state; equal histories give equal bytes."""
     devices = state.devices.copy()
     devices["head"] = devices["tail"] = -1  # places in the pool are no part of the history
+    devices["basis"] = 0  # set again by every sample
     opened = []
     for d in range(len(configs)):
         for interval in state.open_intervals(d):

@@ -31,6 +31,7 @@ class State:
         for name in ("next_start", "seen", "heard", "tick", "power_t"):
             self.devices[name] = NEVER
         self.devices["power"] = UNKNOWN
+        self.counters["heard"] = NEVER
         self.devices["head"] = self.devices["tail"] = -1
         self.configure(configs)
 

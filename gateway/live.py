@@ -27,12 +27,13 @@ class LiveReader:
         self._modified_ms = 0
 
     def read(self) -> dict[str, Any] | None:
-        """The whole file as one object, the same object until it changes; None while there is none."""
+        """The whole file as one object, the same object until it changes; None without a proper one."""
         try:
             found = os.stat(self.path)
             seen = (found.st_ino, found.st_mtime_ns, found.st_size)
             if seen != self._seen:
-                self._body = orjson.loads(self.path.read_bytes())
+                body = orjson.loads(self.path.read_bytes())
+                self._body = body if isinstance(body, dict) and "meters" in body else None
                 self._seen = seen
                 self._modified_ms = found.st_mtime_ns // 1_000_000
         except (OSError, orjson.JSONDecodeError):

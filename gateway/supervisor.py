@@ -13,7 +13,8 @@ import time
 PROCESSES = ("collect", "uplink", "web")
 STOP_WITHIN_S = 4.5
 FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+LONGEST_PAUSE_S = 5.0
+STEADY_S = 10.0
 
 
 class Supervisor:
@@ -62,7 +63,7 @@ class Supervisor:
             del self._running[name]
             if self._stop.is_set():
                 return
-            pause_s = FIRST_PAUSE_S if time.monotonic() - started > 60 else min(2 * pause_s, LONGEST_PAUSE_S)
+            pause_s = FIRST_PAUSE_S if time.monotonic() - started > STEADY_S else min(2 * pause_s, LONGEST_PAUSE_S)
             print(f"{name} ended with {code}; starting it again in {pause_s:.1f} s", file=sys.stderr, flush=True)
             try:
                 await asyncio.wait_for(self._stop.wait(), pause_s)

@@ -112,6 +112,11 @@ class TcpLine:
             self._server = None
 
 
+def line_ms(size: int, baud: int | None) -> float:
+    """Milliseconds that `size` bytes and the turnaround between them take; none where no baud is to be kept."""
+    return TURNAROUND_MS + size * BITS_PER_BYTE * 1000 / baud if baud else 0
+
+
 class PtyLine:
     """RTU on a pseudo-terminal; `path` is the device that a master opens, known once started.
 
@@ -152,11 +157,8 @@ class PtyLine:
         fcntl.ioctl(self._slave, termios.TIOCNXCL)
         for request in take_rtu(self._buffer):
             for send in self._line.respond(request):
-                delay_ms = send.delay_ms + self._line_ms(len(request.pdu) + 3 + len(send.data))
+                delay_ms = send.delay_ms + line_ms(len(request.pdu) + 3 + len(send.data), self._baud)
                 loop.call_later(delay_ms / 1000, self._write, send.data)
-
-    def _line_ms(self, size: int) -> float:
-        return TURNAROUND_MS + size * BITS_PER_BYTE * 1000 / self._baud if self._baud else 0
 
     def _write(self, data: bytes) -> None:
         if self._master < 0:

@@ -1,7 +1,8 @@
 """A recorded load from a CSV file, plain or gzip, looped and shifted to now.
 
 Two forms are read. The household form: a header with `Date;Time;Global_active_power;Global_reactive_power`
-in front, day/month/year, kW and kvar, `?` where the recorder had nothing. The simple form:
+in front, day/month/year, kW and kvar, `?` where the recorder had nothing; each row is one minute, and the rows
+are joined in the order of the file, so an excerpt of several days plays without its holes. The simple form:
 `seconds,kw` or `seconds,kw,kvar`, each row in force until the next.
 """
 
@@ -18,6 +19,7 @@ from pathlib import Path
 from engine.errors import ConfigError
 
 ROWS_MAX = 2_000_000
+MINUTE_MS = 60_000
 KW_MAX = Decimal(5_000_000)  # above the largest plant connection
 _MILLION = Decimal(1_000_000)
 
@@ -99,7 +101,8 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, tuple[int, int
         if not text or text.startswith("#") or (number == 1 and text[0].isalpha()):
             continue
         try:
-            t_ms, power = _household(text) if ";" in text else _simple(text)
+            joined_ms = 0 if before_ms is None else before_ms + MINUTE_MS
+            t_ms, power = (joined_ms, _household(text)) if ";" in text else _simple(text)
         except (ValueError, ArithmeticError) as error:
             raise ConfigError(
                 f"recording {name}, line {number}: {text[:60]!r} is not a row",
@@ -118,10 +121,10 @@ def _rows(lines: Iterable[str], name: str) -> Iterator[tuple[int, tuple[int, int
         yield t_ms, power
 
 
-def _household(text: str) -> tuple[int, tuple[int, int] | None]:
+def _household(text: str) -> tuple[int, int] | None:
     date, time, kw, kvar, *_ = text.split(";")
-    at = datetime.strptime(f"{date} {time}", "%d/%m/%Y %H:%M:%S").replace(tzinfo=UTC)
-    return int(at.timestamp()) * 1000, _power(kw, kvar)
+    datetime.strptime(f"{date} {time}", "%d/%m/%Y %H:%M:%S").replace(tzinfo=UTC)  # raises on what is no time
+    return _power(kw, kvar)
 
 
 def _simple(text: str) -> tuple[int, tuple[int, int] | None]:

@@ -24,11 +24,11 @@ class Book:
     def __init__(self, *, broker: str, client: str, proof: str, policy: str, started_ms: int) -> None:
         self._words = {"broker": broker, "client": client}
         self._fixed = {"broker": broker, "proof": proof, "no_subscriber": policy, "started_ms": started_ms}
+        self.epoch: int | None = None
         self.cursors: dict[str, Cursor] = {}
         self.connected = False
         self.since_ms = started_ms
         self.next_attempt_ms: int | None = None
-        self.live_sent = 0
         self.error: Notice | None = None
         self.stream_errors: dict[str, Notice] = {}
         self._changes = Changes(started_ms)
@@ -65,39 +65,40 @@ class Book:
                     rows = last - first + 1
                     self.move(stream, Cursor(last, mark, closed=False))
                     self.count(stream, Count(0, 0, rows) if accepted else Count(0, rows, 0), t_ms)
-                    if not accepted:
-                        self.stream_error(stream, None, t_ms)
+                    self.stream_error(stream, None, t_ms)
                 case Refused(stream, first, code):
                     reason = f"{_REASONS.get(code, 'reason code')} (0x{code:02x})"
                     words = {"stream": stream, "first": first, "reason": reason, **self._words}
                     self.stream_error(stream, Notice("publish_refused", words), t_ms)
-                case Unsubscribed(stream):
+                case Unsubscribed(stream) if self._fixed["no_subscriber"] == "wait":
                     self.stream_error(stream, Notice("no_subscriber", {"stream": stream}), t_ms)
+                case Unsubscribed():
+                    continue  # policy `accept`: the state says so, it is no trouble
                 case Subscribed(stream):
                     self.stream_error(stream, None, t_ms)
                     self.tell(Notice("subscribed", {"stream": stream}), t_ms)
 
     def begin_epoch(self, epoch: int, cursors: Mapping[str, Cursor]) -> None:
-        """From here on cursors belong to `epoch`; those of the old one must have been taken."""
-        self._changes.epoch = epoch
+        """From here on cursors belong to `epoch`."""
+        self.epoch = epoch
         self.cursors = dict(cursors)
         self.stream_errors = {}
 
     def move(self, stream: str, cursor: Cursor) -> None:
-        self.cursors[stream] = self._changes.cursors[stream] = cursor
+        """Only within an epoch: without a ledger there is nothing to deliver."""
+        assert self.epoch is not None
+        self.cursors[stream] = self._changes.cursors[self.epoch, stream] = cursor
 
     def count(self, stream: str, rows: Count, t_ms: int) -> None:
         key = (t_ms // HOUR_MS * HOUR_MS, stream)
         self._changes.counts[key] = self._changes.counts.get(key, Count()).plus(rows)
 
-    def state(
-        self, window: Window, last: Mapping[str, int], epoch: int | None, ledger: Notice | None
-    ) -> dict[str, Any]:
+    def state(self, window: Window, last: Mapping[str, int], ledger: Notice | None) -> dict[str, Any]:
         """Everything that status and page show, JSON-ready."""
         troubles = [n for n in (self.error, ledger, *self.stream_errors.values()) if n is not None]
         return {
             "v": 1, "pid": os.getpid(), **self._fixed, "connected": self.connected, "since_ms": self.since_ms,
-            "next_attempt_ms": self.next_attempt_ms, "epoch": epoch,
+            "next_attempt_ms": self.next_attempt_ms, "epoch": self.epoch,
             "streams": {
                 stream: {
                     "last_seq": last.get(stream, 0),
@@ -119,7 +120,7 @@ class Book:
         new = changes.cursors or changes.counts or changes.notices or state != self._saved_state
         if not (new or heartbeat):
             return None
-        self._changes = Changes(t_ms, changes.epoch)
+        self._changes = Changes(t_ms)
         self._saved_state = state
         changes.t_ms, changes.state = t_ms, state
         return changes
@@ -128,7 +129,6 @@ class Book:
         """A save failed: its contents go with the next one."""
         newer, self._changes = self._changes, changes
         self._saved_state = {}
-        changes.epoch = newer.epoch
         changes.cursors.update(newer.cursors)
         changes.notices.extend(newer.notices)
         for key, rows in newer.counts.items():

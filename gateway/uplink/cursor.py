@@ -48,8 +48,7 @@ class Changes:
     """What one save writes, in one transaction."""
 
     t_ms: int
-    epoch: int | None = None
-    cursors: dict[str, Cursor] = field(default_factory=dict)
+    cursors: dict[tuple[int, str], Cursor] = field(default_factory=dict)  # by epoch and stream
     counts: dict[tuple[int, str], Count] = field(default_factory=dict)
     notices: list[tuple[int, Notice]] = field(default_factory=list)
     state: Mapping[str, Any] = field(default_factory=dict)
@@ -109,7 +108,7 @@ class UplinkDb:
             "INSERT INTO cursors (epoch, stream, seq, anchor, closed, moved_ms) VALUES (?,?,?,?,?,?)"
             " ON CONFLICT (epoch, stream) DO UPDATE SET seq = excluded.seq, anchor = excluded.anchor,"
             " closed = excluded.closed, moved_ms = excluded.moved_ms WHERE excluded.seq >= seq",
-            [(changes.epoch, stream, *cursor, changes.t_ms) for stream, cursor in changes.cursors.items()],
+            [(*key, *cursor, changes.t_ms) for key, cursor in changes.cursors.items()],
         )
         connection.executemany(
             "INSERT INTO hours (hour_ms, stream, published, acknowledged, broker_accepted) VALUES (?,?,?,?,?)"

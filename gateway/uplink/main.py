@@ -82,7 +82,6 @@ class Uplink:
             policy=settings.mqtt.no_subscriber, started_ms=self._clock.now_ms(),
         )  # fmt: skip
         self._window = self._new_window({})
-        self._epoch: int | None = None
         self._session: Session | None = None
         self._saving = True
         self._versions = {"python": platform.python_version()} | {
@@ -170,7 +169,7 @@ class Uplink:
     def _status(self, online: bool) -> bytes:
         return envelope.status(
             online=online, t_ms=self._clock.now_ms(), boot=(self._live.read() or {}).get("boot"),
-            epoch=self._epoch, versions=self._versions, streams=self._feed.last, config=self._settings.digest,
+            epoch=self._book.epoch, versions=self._versions, streams=self._feed.last, config=self._settings.digest,
             proof=self._broker.proof,
         )  # fmt: skip
 
@@ -189,15 +188,13 @@ class Uplink:
         """Where the ledger is; another epoch begins with its own cursors."""
         await self._feed.look(self._clock.mono_ms(), self._limits.recheck_ms)
         epoch = self._feed.epoch
-        if epoch is None or epoch == self._epoch:
+        if epoch is None or epoch == self._book.epoch:
             return
-        await self._save(heartbeat=False)
         cursors = await self._disk.run(self._db.cursors, epoch)
         self._book.begin_epoch(epoch, cursors)
         self._window = self._new_window({s: cursors[s].seq if s in cursors else 0 for s in self._streams})
         for stream, lane in self._window.lanes.items():
             lane.closed = stream in cursors and cursors[stream].closed
-        self._epoch = epoch
 
     async def _keep(self, stop: asyncio.Event) -> None:
         """Save what changed, about once a second; follow the ledger while there is no connection."""
@@ -212,7 +209,7 @@ class Uplink:
                 saved_ms = now_ms
 
     async def _save(self, *, heartbeat: bool) -> bool:
-        state = self._book.state(self._window, self._feed.last, self._epoch, self._feed.trouble)
+        state = self._book.state(self._window, self._feed.last, self._feed.trouble)
         changes = self._book.take(self._clock.now_ms(), state, heartbeat=heartbeat)
         if changes is None:
             return False

@@ -17,7 +17,7 @@ from gateway.uplink.history import History
 from gateway.uplink.limits import Limits
 from gateway.uplink.mqtt import Link
 from gateway.uplink.notice import Notice, fault
-from gateway.uplink.window import Want, Window
+from gateway.uplink.window import Moved, Want, Window
 
 _PACKET_OVERHEAD = 16  # fixed header, topic length, packet id, properties length: at most
 _STATUS = "status"
@@ -67,7 +67,7 @@ class Session:
     def on_ack(self, message_id: int, code: int) -> None:
         outcomes = self._window.acknowledged(message_id, code, self._clock.mono_ms())
         if outcomes:
-            self.moved = True
+            self.moved = self.moved or any(isinstance(outcome, Moved) for outcome in outcomes)
             self._book.enter(outcomes, self._clock.now_ms())
         self.wake.set()
 

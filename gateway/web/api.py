@@ -45,7 +45,7 @@ def build_api(site: SiteView, hub: LiveHub, stop: asyncio.Event) -> FastAPI:
     app = FastAPI(
         title="wattledger",
         version=site.version,
-        description="Readings, intervals and events of this gateway. Read-only.",
+        description="Readings, intervals and events of this gateway, as rows of the MQTT contract. Read-only.",
         docs_url=None,  # FastAPI's page would load its scripts from a CDN
         redoc_url=None,
         openapi_url="/api/v1/openapi.json",

@@ -81,6 +81,7 @@ def _config(app: Guard) -> uvicorn.Config:
         ws="none",
         lifespan="off",
         log_config=None,
+        log_level=logging.WARNING,
         access_log=False,
         server_header=False,
         proxy_headers=False,

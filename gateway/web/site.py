@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
+from engine.errors import StoreError
 from gateway.settings import Settings
 from gateway.store.rows import Row
 from gateway.timespan import day_bounds, local_date, utc_text
@@ -128,8 +129,14 @@ class SiteView:
         return bool(self.ledger.query("select 1 from meters where id = ?", (meter,)))
 
     def _look(self) -> tuple[Upload, Storage]:
-        path = self.settings.store.path
-        return upload_of(self.uplink_state(path), self.settings), look_at_storage(self.ledger, path)
+        return self._upload(), look_at_storage(self.ledger, self.settings.store.path)
+
+    def _upload(self) -> Upload:
+        try:
+            return upload_of(self.uplink_state(self.settings.store.uplink_dir), self.settings)
+        except StoreError as error:
+            both = {"en": str(error), "zh": str(error)}, {"en": error.hint, "zh": error.hint}
+            return Upload("stopped", self.settings.mqtt.url, detail=both[0], hint=both[1])
 
 
 def total_of(settings: Settings) -> Row:

@@ -31,10 +31,14 @@ class Storage:
 
 def look_at_storage(ledger: Ledger, path: Path) -> Storage:
     """`path` is the store directory. A ledger that cannot be read is told, not raised: the page goes on."""
-    disk = os.statvfs(next(p for p in (path, *path.parents) if p.exists()))
+    try:
+        disk = os.statvfs(next(p for p in (path, *path.parents) if p.exists()))
+        months = sum(file.stat().st_size for file in (path / "raw").glob("*.db"))
+        absent = not (path / NAME).exists()
+    except OSError as error:
+        return Storage("unreadable", 0, 0, 0, {}, f"{path}: {error.strerror}", f"ls -ld {path}")
     free, total = disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
-    months = sum(file.stat().st_size for file in (path / "raw").glob("*.db"))
-    if not (path / NAME).exists():
+    if absent:
         return Storage("absent", months, free, total)
     try:
         sizes = ledger.sizes()

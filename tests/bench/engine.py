@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 
 from engine import jit
 from engine.ledger import DeviceConfig, Engine, Sample
@@ -15,7 +16,7 @@ METERS, START = 100, 1_763_625_600_000
 def batches(rounds: int) -> list[list[Sample]]:
     """One batch a second: every meter once, four registers and two powers."""
     return [
-        [Sample(f"m{m}", START + 1000 * r + m, 0, 10**9 + 20_000 * r, 10**6, 10**8 + 4_000 * r, 5, 72_000_000, 14_400_000)
+        [Sample(f"m{m}", START + 1000 * r + m, 0, 10**9 + 20_000 * r, 10**6, 10**8 + 4_000 * r, 5, 72_000_000, 14_400)
          for m in range(METERS)]
         for r in range(rounds)
     ]  # fmt: skip
@@ -36,28 +37,18 @@ def main() -> None:
     begin = time.perf_counter()
     mode = jit.load().mode
     print(f"kernels {mode}: ready after {time.perf_counter() - begin:.2f} s")
-    engine = Engine(configs, 900_000)
-    print(f"ingest, whole call       {median_us([lambda b=b: engine.ingest(b) for b in rounds]):8.1f} µs / {METERS} readings")
-    print(f"  of it list -> records  {median_us([lambda b=b: engine._pack(b) for b in rounds]):8.1f} µs")
-    kernel = Engine(configs, 900_000)
-    inner = kernel._run
+    engine, packed, oracle = (Engine(configs, 900_000, kernels=jit.load(m)) for m in (mode, mode, "python"))
 
-    def run(batch: list[Sample]) -> Callable[[], None]:
-        return lambda: inner(len(batch), closed)
+    def line(what: str, calls: list[Callable[[], object]]) -> None:
+        print(f"{what:<44}{median_us(calls):10.1f} µs")
 
-    from engine.sample import Closed
-
-    closed, spent = Closed(), []
-    for batch in rounds:
-        kernel._pack(batch)
-        spent.append(median_us([run(batch)]))
-    print(f"  of it kernel           {statistics.median(spent):8.1f} µs")
-    print(f"running, one meter       {median_us([lambda: engine.running('m7', START) for _ in range(1000)]):8.1f} µs")
+    line(f"ingest of {METERS} readings", [partial(engine.ingest, batch) for batch in rounds])
+    line("  of it list to records", [partial(packed._pack, batch) for batch in rounds])
+    line("running figures of one meter", [partial(engine.running, "m7", START)] * 1000)
     data = engine.snapshot()
-    print(f"snapshot {len(data)} B       {median_us([engine.snapshot] * 20):8.1f} µs")
-    print(f"restore                  {median_us([lambda: Engine.restore(data, configs, 900_000)] * 20):8.1f} µs")
-    oracle = Engine(configs, 900_000, kernels=jit.load("python"))
-    print(f"the same in pure Python  {median_us([lambda b=b: oracle.ingest(b) for b in rounds[:10]]):8.1f} µs / {METERS} readings")
+    line(f"snapshot of {METERS} meters, {len(data)} B", [engine.snapshot] * 20)
+    line("restore", [partial(Engine.restore, data, configs, 900_000)] * 20)
+    line("the same ingest in pure Python", [partial(oracle.ingest, batch) for batch in rounds[:10]])
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import tty
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
 
 import pytest
 
@@ -61,6 +63,8 @@ class Peer:
         self.device = ""
         self.send: Callable[[bytes], object] = lambda data: None
         self.hang_up: Callable[[], object] = lambda: None
+        self.in_order = True  # a meter answers one request after the other
+        self._turn = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def heard(self, buffer: bytearray) -> None:
@@ -73,16 +77,17 @@ class Peer:
             task.add_done_callback(self._tasks.discard)
 
     async def _speak(self, pieces: list[tuple[float, bytes]], send: Callable[[bytes], object]) -> None:
-        for delay, data in pieces:
-            await asyncio.sleep(delay)
-            send(data)
+        async with self._turn if self.in_order else contextlib.nullcontext():
+            for delay, data in pieces:
+                await asyncio.sleep(delay)
+                send(data)
 
     async def listen(self) -> asyncio.Server:
         peer = self
 
         class Wire(asyncio.Protocol):
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
-                assert isinstance(transport, asyncio.Transport)
+                transport = cast(asyncio.Transport, transport)  # that of uvloop is no subclass
                 self.buffer = bytearray()
                 peer.connections += 1
                 peer.send = lambda data: None if transport.is_closing() else transport.write(data)
@@ -126,6 +131,11 @@ class Peer:
 @pytest.fixture
 def frames() -> type[Frames]:
     return Frames
+
+
+@pytest.fixture
+def peer_type() -> type[Peer]:
+    return Peer
 
 
 @pytest.fixture

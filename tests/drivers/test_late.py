@@ -21,16 +21,23 @@ def test_without_unanswered_requests_nothing_is_ambiguous() -> None:
 
 def test_an_unanswered_request_makes_its_shape_ambiguous_and_no_other() -> None:
     late = LateAnswers()
-    late.unanswered(READ)
+    late.unanswered(READ, 1)
     assert late.ambiguous(READ)
     assert late.ambiguous(Request(5, 4, 100, 20))
     assert not late.ambiguous(Request(5, 4, 0, 21))
     assert not late.ambiguous(Request(5, 3, 0, 20))
 
 
+def test_it_knows_when_the_last_request_was_given_up() -> None:
+    late = LateAnswers()
+    late.unanswered(READ, 5)
+    late.unanswered(Request(5, 4, 0, 2), 9)
+    assert late.given_up_ns == 9
+
+
 def test_the_answer_to_a_probe_clears_what_was_asked_before_it() -> None:
     late = LateAnswers()
-    late.unanswered(READ)
+    late.unanswered(READ, 1)
     probe = late.probe(READ)
     assert probe.count != READ.count
     late.answered(probe)
@@ -42,14 +49,14 @@ def test_a_probe_never_has_the_shape_of_an_unanswered_request_if_another_is_left
     for _ in range(3):
         probe = late.probe(READ)
         assert not late.ambiguous(probe)
-        late.unanswered(probe)
+        late.unanswered(probe, 2)
 
 
 def test_an_answer_that_may_be_late_leaves_the_younger_requests_open() -> None:
     late = LateAnswers()
-    late.unanswered(READ)
+    late.unanswered(READ, 1)
     probe = late.probe(READ)
-    late.unanswered(probe)
+    late.unanswered(probe, 2)
     late.answered(probe)  # perhaps the answer to the first probe: then the second one is still to come
     assert not late.ambiguous(READ)
     assert late.ambiguous(probe)
@@ -57,8 +64,8 @@ def test_an_answer_that_may_be_late_leaves_the_younger_requests_open() -> None:
 
 def test_an_exception_may_be_that_of_the_oldest_request() -> None:
     late = LateAnswers()
-    late.unanswered(READ)
-    late.unanswered(Request(5, 4, 0, 8))
+    late.unanswered(READ, 1)
+    late.unanswered(Request(5, 4, 0, 8), 2)
     late.answered(Request(5, 4, 0, 2), refused=True)
     assert not late.ambiguous(READ)
     assert late.ambiguous(Request(5, 4, 0, 8))
@@ -66,9 +73,9 @@ def test_an_exception_may_be_that_of_the_oldest_request() -> None:
 
 def test_what_is_remembered_is_bounded() -> None:
     late = LateAnswers()
-    late.unanswered(READ)
+    late.unanswered(READ, 1)
     for _ in range(LIMIT):
-        late.unanswered(Request(5, 4, 0, 2))
+        late.unanswered(Request(5, 4, 0, 2), 2)
     assert not late.ambiguous(READ)
 
 
@@ -96,5 +103,5 @@ def test_a_meter_of_any_slowness_never_has_an_answer_taken_for_another(seed: int
                 assert verdict.payload == stamp
                 taken += 1
         else:
-            late.unanswered(request)
+            late.unanswered(request, now)
     assert taken > 20

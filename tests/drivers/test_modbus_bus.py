@@ -289,6 +289,24 @@ async def test_a_late_answer_on_rtu_framing_is_never_taken_for_the_next(
         assert any(request[5] != 2 for request in peer.requests), "no probe of another shape was sent"
 
 
+async def test_a_late_answer_is_not_taken_for_the_next_even_where_order_is_not_kept(
+    listening: Listening, frames: Any, bus_to: Any
+) -> None:
+    peer = await listening("modbus-rtu-tcp")
+    peer.in_order = False
+    delays = [0.0, 0.4, 0.0, 0.0, 0.0, 0.35]
+    peer.script = lambda request: [(delays.pop(0) if delays else 0.0, frames.answer(request, counting))]
+    bus = bus_to(peer)
+    taken = 0
+    for address in range(100, 110):
+        try:
+            assert await bus.read_registers(1, 3, address, 2) == counting(address, 2)
+            taken += 1
+        except (NoReply, BadFrame):
+            continue
+    assert taken >= 6
+
+
 async def test_a_late_answer_of_one_meter_is_never_that_of_another(
     listening: Listening, frames: Any, bus_to: Any
 ) -> None:

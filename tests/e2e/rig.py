@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from gateway.store.reader import LedgerReader
+
 T = TypeVar("T")
 MOSQUITTO = "/usr/sbin/mosquitto"
 
@@ -136,7 +138,8 @@ def site_file(folder: Path, plant_toml: str, mqtt_port: int, *, extra: str = "",
     """site.toml around the simulator's tables; the day starts twelve hours away, so no test meets midnight."""
     hours = (int(time.time()) // 3600 % 24) - 12
     zone = f"Etc/GMT{hours:+d}" if hours else "UTC"
-    text = plant_toml.replace('timezone = "UTC"', f'timezone = "{zone}"').replace("[site]\n", '[site]\nclock = "trust"\n', 1)
+    text = plant_toml.replace('timezone = "UTC"', f'timezone = "{zone}"')
+    text = text.replace("[site]\n", '[site]\nclock = "trust"\n', 1)
     text += (
         f'\n[store]\npath = "{folder / "store"}"\ncommit_interval = "{commit}"\n'
         f'\n[mqtt]\nurl = "mqtt://127.0.0.1:{mqtt_port}"\n'
@@ -145,3 +148,16 @@ def site_file(folder: Path, plant_toml: str, mqtt_port: int, *, extra: str = "",
     path = folder / "site.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def settle(store: Path) -> None:
+    """Until two looks at the ledger, more than a commit apart, show the same last reading."""
+    seen = -1
+
+    def same() -> bool:
+        nonlocal seen
+        before, seen = seen, LedgerReader(store).last_seq("readings")
+        time.sleep(2.2)
+        return before == seen
+
+    until(same, "no more readings", 30)

@@ -1,20 +1,26 @@
 """Simulated meters as a foreign master sees them: mbpoll (libmodbus) over TCP, and over RTU on a pseudo-terminal."""
 
 import asyncio
+import contextlib
+import fcntl
+import os
 import re
 import shutil
+import struct
+import termios
 from collections.abc import AsyncIterator
 
 import pytest
 
 from simulators.load_shape import Constant
-from simulators.modbus_meter import Line, PtyLine, TcpLine
+from simulators.modbus_meter import QUIET_S, Line, PtyLine, TcpLine, line_ms
 from simulators.plant import Plant
 from simulators.register_map import load_map
 from simulators.sim_meter import SimMeter
 
 START_MS = 1_767_603_600_000
 KW = 1_000_000
+TIOCGEXCL = 0x80045440  # Linux: is the terminal exclusive?
 
 
 async def mbpoll(*arguments: str) -> dict[int, float]:
@@ -107,6 +113,41 @@ async def test_a_closed_line_cuts_its_masters_off(tcp: TcpLine) -> None:
     with pytest.raises((ConnectionResetError, asyncio.IncompleteReadError)):
         await reader.readexactly(1)
     writer.close()
+
+
+async def test_a_master_that_marks_the_terminal_exclusive_leaves_it_free(pty: PtyLine) -> None:
+    master = os.open(pty.path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+    try:
+        fcntl.ioctl(master, termios.TIOCEXCL)
+        os.write(master, bytes.fromhex("01 04 0034 0002 3005"))
+        answer = b""
+        while len(answer) < 9:
+            await asyncio.sleep(0.01)
+            with contextlib.suppress(BlockingIOError):
+                answer += os.read(master, 64)
+        exclusive = struct.unpack("i", fcntl.ioctl(master, TIOCGEXCL, bytes(4)))[0]
+    finally:
+        os.close(master)
+    assert answer[:7] == bytes.fromhex("01 04 04 46435000")
+    assert exclusive == 0
+
+
+async def test_on_rtu_a_broken_off_frame_does_not_swallow_the_next() -> None:
+    line = TcpLine(Line(meters(), lambda: START_MS), "rtu")
+    await line.start()
+    reader, writer = await asyncio.open_connection(line.host, line.port)
+    writer.write(bytes.fromhex("01 10 0000 0080 ff"))  # announces 255 bytes that never come
+    await asyncio.sleep(3 * QUIET_S)
+    writer.write(bytes.fromhex("01 04 0034 0002 3005"))
+    answer = await asyncio.wait_for(reader.readexactly(9), 5)
+    writer.close()
+    await line.close()
+    assert answer[:7] == bytes.fromhex("01 04 04 46435000")
+
+
+def test_a_line_takes_eleven_bits_a_byte_and_a_turnaround() -> None:
+    assert line_ms(96, 9600) == 115
+    assert line_ms(96, None) == 0
 
 
 def test_records_are_of_what_was_shown() -> None:

@@ -28,6 +28,13 @@ def test_the_household_form_is_read_to_the_milliwatt() -> None:
     assert recording.energy_mwms() == 60_000 * (326_000 + 4_216_000 + 1_200_000)
 
 
+def test_an_excerpt_of_days_in_any_order_is_joined_minute_by_minute() -> None:
+    days = ["11/2/2007;23:59:00;1;0;", "2/2/2007;00:00:00;2;0;", "22/2/2007;00:00:00;3;0;"]
+    recording = parse_recording(days, "excerpt.csv")
+    assert recording.starts_ms == (0, 60_000, 120_000)
+    assert recording.energy_mwms() == 60_000 * 6_000_000
+
+
 def test_the_simple_form_holds_each_row_until_the_next() -> None:
     recording = parse_recording(SIMPLE.splitlines(), "s.csv")
     assert [recording.at(t)[0] for t in (0, 9_999, 10_000, 12_500, 14_999)] == [

@@ -32,6 +32,14 @@ def test_a_changing_load_is_integrated_step_by_step() -> None:
     assert energy.totals[3] == 10 * 1_500
 
 
+def test_a_step_holds_from_its_first_millisecond() -> None:
+    energy = TrueEnergy(staircase, MONDAY_MS)
+    energy.advance(MONDAY_MS + 2_999)
+    assert energy.power_mw == 3
+    energy.advance(MONDAY_MS + 3_000)
+    assert energy.power_mw == 4
+
+
 def test_energy_does_not_depend_on_when_it_was_asked_for() -> None:
     load = Sum((Shifts(5, 9_000_000, 2_000_000, 1_000_000), Motor(6, 3_000_000, 10_000, 20, 8)))
     chance = random.Random(1)

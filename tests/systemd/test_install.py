@@ -1,6 +1,7 @@
 """systemd/install into another root: what it places, that twice is once, what it refuses, what it leaves behind."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -79,13 +80,28 @@ def test_a_configuration_of_ones_own_is_kept_checked_and_then_started(root: Path
     own = root / "etc/wattledger/site.toml"
     own.parent.mkdir()
     own.write_text('[site]\nid = "mine"\n')
-    lines = install(f"--root={root}").stdout.splitlines()
+    text = install(f"--root={root}").stdout
     assert own.read_text() == '[site]\nid = "mine"\n'
-    checked = lines.index(
-        "would run: /opt/wattledger/venv/bin/wattledger check -c /etc/wattledger/site.toml"
-    )
-    enabled = next(n for n, line in enumerate(lines) if line.startswith("would run: systemctl enable"))
-    assert checked < enabled
+    steps = [
+        r"would build: /opt/wattledger/venv-[0-9a-f]{12} from",
+        r"would run: /opt/wattledger/venv-[0-9a-f]{12}/bin/wattledger check -c /etc/wattledger/site.toml",
+        r"would run: systemctl enable --quiet wattledger-collect.service",
+        r"would run: systemctl restart wattledger-collect.service",
+        r"would run: find /opt/wattledger -maxdepth 1 -name venv-\*",
+    ]
+    places = [match.start() for step in steps if (match := re.search(step, text))]
+    assert len(places) == len(steps)
+    assert places == sorted(places)
+
+
+def test_a_second_run_restarts_nothing_but_has_the_configuration_read_again(root: Path) -> None:
+    own = root / "etc/wattledger/site.toml"
+    own.parent.mkdir()
+    own.write_text('[site]\nid = "mine"\n')
+    install("--root", str(root))
+    text = install("--root", str(root)).stdout
+    assert "systemctl restart" not in text
+    assert "would run: systemctl reload wattledger-collect.service" in text
 
 
 def test_destdir_is_another_way_to_say_root(root: Path) -> None:

@@ -135,6 +135,7 @@ def test_sysusers_makes_the_users_of_the_units(tmp_path: Path) -> None:
     groups = {line.split(":")[0]: line.split(":")[2:] for line in (tmp_path / "etc/group").read_text().splitlines()}
     assert {users[s] for s in SERVICES} == {groups["wattledger"][0]}
     assert groups["dialout"][1] == "wattledger-collect"
+    assert groups["wattledger-operator"][1] == "wattledger-collect"
     shells = {line.rpartition(":")[2] for line in (tmp_path / "etc/passwd").read_text().splitlines()[1:]}
     assert shells == {"/usr/sbin/nologin"}
 

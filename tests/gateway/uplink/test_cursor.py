@@ -16,7 +16,7 @@ STATE = {"pid": 1, "connected": False}
 
 
 def changes(**fields: object) -> Changes:
-    made = Changes(1000, epoch=5, state=STATE)
+    made = Changes(1000, state=STATE)
     for name, value in fields.items():
         setattr(made, name, value)
     return made
@@ -24,7 +24,7 @@ def changes(**fields: object) -> Changes:
 
 def test_what_was_saved_is_read_back_while_the_writer_lives_and_after_it_ended(tmp_path: Path) -> None:
     db = UplinkDb.open(tmp_path)
-    db.save(changes(cursors={"readings": Cursor(7, "a", False)}, counts={(0, "readings"): Count(9, 7, 0)}))
+    db.save(changes(cursors={(5, "readings"): Cursor(7, "a", False)}, counts={(0, "readings"): Count(9, 7, 0)}))
     db.save(changes(counts={(0, "readings"): Count(1, 2, 3)}, notices=[(44, Notice("started"))]))
     for ended in (False, True):
         assert read_cursors(tmp_path, 5) == {"readings": Cursor(7, "a", False)}
@@ -43,10 +43,10 @@ def test_what_was_saved_is_read_back_while_the_writer_lives_and_after_it_ended(t
 
 def test_a_cursor_never_goes_back(tmp_path: Path) -> None:
     db = UplinkDb.open(tmp_path)
-    db.save(changes(cursors={"events": Cursor(7, "a", False)}))
-    db.save(changes(cursors={"events": Cursor(6, "b", False)}))
+    db.save(changes(cursors={(5, "events"): Cursor(7, "a", False)}))
+    db.save(changes(cursors={(5, "events"): Cursor(6, "b", False)}))
     assert db.cursors(5)["events"].seq == 7
-    db.save(changes(cursors={"events": Cursor(7, "a", True)}))
+    db.save(changes(cursors={(5, "events"): Cursor(7, "a", True)}))
     assert db.cursors(5)["events"].closed
     db.close()
 
@@ -57,7 +57,7 @@ def test_a_save_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
         other.execute("CREATE TRIGGER full BEFORE INSERT ON state BEGIN SELECT RAISE(ABORT, 'disk full'); END")
     other.close()
     with pytest.raises(StoreError, match="disk full"):
-        db.save(changes(cursors={"events": Cursor(1, "a", False)}))
+        db.save(changes(cursors={(5, "events"): Cursor(1, "a", False)}))
     assert db.cursors(5) == {}
     db.close()
 

@@ -1,14 +1,11 @@
-"""A plant on disk (site.toml, live file, real ledger, real uplink.db) and the real web process in a thread."""
+"""A plant on disk: site.toml, live file, real ledger, real uplink.db."""
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import os
-import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,7 +23,6 @@ from gateway.store.log import Ledger
 from gateway.store.rows import Attribution
 from gateway.timespan import day_bounds, local_date, utc_text
 from gateway.uplink.cursor import Changes, UplinkDb
-from gateway.web.main import run_web
 
 MINUTE_MS = 60_000
 LAYOUT = Layout((Column("active_power", "int32"), Column("active_energy_import", "uint64")))
@@ -77,6 +73,8 @@ class Plant:
         self.powers = {"main-1": 182_400.0, "press-1": 96_250.0, "press-2": 0.0, "oven": 61_130.0}
         self.silent: dict[str, int] = {}  # meter → age of its last reading [ms]
         self.gas = "CO2"
+        self.trouble: dict[str, dict[str, Any]] = {}
+        self.quality: dict[str, list[str]] = {}
         self._ledger: Ledger | None = None
 
     def settings(self) -> Settings:
@@ -108,10 +106,11 @@ class Plant:
                 "power_factor": 0.955 if power_w else 1.0,
                 "active_energy_import_wh": 123_456_780 + energy_wh,
             },
-            "quality": [],
+            "quality": self.quality.get(meter, []),
             "running": {
                 "since": utc_text(self.midnight_ms),
-                "active_energy_import_wh": energy_wh,
+                "active_energy_import_wh": max(0.0, energy_wh),
+                "active_energy_export_wh": max(0.0, -energy_wh),
                 "power_factor": 0.951,
                 "demand_w": power_w,
                 "co2e": [
@@ -143,7 +142,7 @@ class Plant:
                 for meter, power in (powers or self.powers).items()
             },
             "buses": {"hall-a": {"up": True, "utilisation": 42.0, "polls": 900, "skipped": 2, "late_ms": 0}},
-            "trouble": {},
+            "trouble": self.trouble,
             "health": {},
         }
         self.live_file.parent.mkdir(exist_ok=True)
@@ -224,9 +223,10 @@ class Plant:
                 for stream in ("intervals", "events", "readings")
             },
         } | changes  # fmt: skip
-        self.store.mkdir(exist_ok=True)
-        db = UplinkDb.open(self.store)
-        db.save(Changes(self.now_ms, 1, state=state))
+        directory = self.settings().store.uplink_dir
+        directory.mkdir(parents=True, exist_ok=True)
+        db = UplinkDb.open(directory)
+        db.save(Changes(self.now_ms, state=state))
         db.close()
 
     def close(self) -> None:
@@ -234,79 +234,11 @@ class Plant:
             self._ledger.close()
 
 
-class Server:
-    """`run_web` in a thread with a loop of its own; `url` once it listens."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
-        self._up = threading.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._stop: asyncio.Event | None = None
-        self._error: BaseException | None = None
-        self.url = ""
-        self._thread = threading.Thread(target=self._run, name="web")
-        self._thread.start()
-        assert self._up.wait(10), "web does not listen"
-        if self._error is not None:
-            raise self._error
-
-    def _run(self) -> None:
-        try:
-            asyncio.run(self._main())
-        except BaseException as error:  # noqa: BLE001 raised again in the test's thread
-            self._error = error
-        finally:
-            self._up.set()
-
-    async def _main(self) -> None:
-        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
-        await run_web(self._settings, stop=self._stop, ready=self._ready)
-
-    def _ready(self, url: str) -> None:
-        self.url = url
-        self._up.set()
-
-    @property
-    def port(self) -> int:
-        return int(self.url.rpartition(":")[2])
-
-    def stop(self) -> float:
-        """Seconds that the stop took."""
-        began = time.monotonic()
-        if self._loop is not None and self._stop is not None and self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop.set)
-        self._thread.join(10)
-        assert not self._thread.is_alive(), "web does not end"
-        if self._error is not None:
-            raise self._error
-        return time.monotonic() - began
-
-
 @pytest.fixture
 def plant(tmp_path: Path) -> Iterator[Plant]:
     plant = Plant(tmp_path)
     yield plant
     plant.close()
-
-
-@pytest.fixture
-def serve() -> Iterator[Callable[[Plant], Server]]:
-    """Start the web process for a plant; stopped at the end of the test."""
-    with ExitStack() as running:
-
-        def start(plant: Plant) -> Server:
-            return running.enter_context(_served(plant))
-
-        yield start
-
-
-@contextmanager
-def _served(plant: Plant) -> Iterator[Server]:
-    server = Server(plant.settings())
-    try:
-        yield server
-    finally:
-        server.stop()
 
 
 @pytest.fixture

@@ -122,6 +122,17 @@ async def test_status_names_a_ledger_that_cannot_be_read(plant: Any, api: httpx.
     assert "ledger.db" in answer.json()["error"]
 
 
+async def test_status_names_an_uplink_state_that_cannot_be_read(plant: Any, api: httpx.AsyncClient) -> None:
+    plant.write_live()
+    file = plant.settings().store.uplink_dir / "uplink.db"
+    file.parent.mkdir(parents=True)
+    file.write_bytes(b"this is no database" * 100)
+    upload = (await api.get("/api/v1/status")).json()["upload"]
+    assert upload["state"] == "stopped"
+    assert "uplink.db" in upload["detail"]["en"]
+    assert upload["hint"]["zh"]
+
+
 async def test_meters_carry_what_is_configured_and_their_live_payload(plant: Any, api: httpx.AsyncClient) -> None:
     plant.write_live()
     found = await rows(api, "/api/v1/meters")

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from gateway.store.reader import LedgerReader
 from gateway.timespan import utc_text
 from gateway.web.status import MeterStates, Part, collect_state, level, meter_states, sentence
-from gateway.web.storage import Storage
+from gateway.web.storage import Storage, look_at_storage
 from gateway.web.upload import Upload, upload_of, usual_backlog
 
 T_MS = 1_795_248_000_000
@@ -58,6 +60,26 @@ def test_an_unreadable_ledger_and_a_full_disk_are_told() -> None:
     )
     assert sentence("running", GOOD, DONE, Storage("ok", 1, 4, 100))[-1] == Part("disk_low", "warning", {"bytes": 4})
     assert keys(sentence("running", GOOD, DONE, Storage("ok", 1, 5, 100))) == ["all_answer", "upload_up_to_date"]
+
+
+def test_a_store_that_cannot_be_looked_at_is_told_and_not_raised(tmp_path: Path) -> None:
+    unlooked = tmp_path / ("x" * 300)  # longer than a file system takes
+    storage = look_at_storage(LedgerReader(unlooked), unlooked)
+    assert storage.state == "unreadable"
+    assert str(unlooked) in storage.error
+    assert storage.hint.startswith("ls -ld ")
+
+
+def test_a_store_that_is_not_there_yet_still_has_a_disk(tmp_path: Path) -> None:
+    storage = look_at_storage(LedgerReader(tmp_path / "a" / "b"), tmp_path / "a" / "b")
+    assert (storage.state, storage.last_seq) == ("absent", {})
+    assert storage.total_bytes > 0
+
+
+def test_closed_months_count_as_ledger(tmp_path: Path) -> None:
+    (tmp_path / "raw").mkdir()
+    (tmp_path / "raw" / "2026-10.db").write_bytes(b"x" * 1000)
+    assert look_at_storage(LedgerReader(tmp_path), tmp_path).ledger_bytes == 1000
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
 // The latest events, in the language of the page.
+import { getJson } from "./api.js";
 import { byId, make } from "./dom.js";
 import * as format from "./format.js";
 import { language, t } from "./i18n.js";
@@ -13,12 +14,12 @@ export async function loadEvents() {
   const last = state.status.storage.last_seq.events;
   if (last === undefined || last === shownSeq) return;
   shownSeq = last;
-  const answer = await fetch(`/api/v1/events?latest=${SHOWN}`);
-  if (!answer.ok) {
+  try {
+    rows = (await getJson(`/api/v1/events?latest=${SHOWN}`)).rows;
+  } catch (error) {
     shownSeq = -1;
-    return;
+    throw error;
   }
-  rows = (await answer.json()).rows;
   showEvents();
 }
 

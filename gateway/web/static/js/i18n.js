@@ -1,4 +1,6 @@
 // Words of the page. One JSON per language; a value is a text or its plural forms.
+import { getJson } from "./api.js";
+
 const LANGUAGES = ["en", "zh"];
 const LOCALES = { en: "en-GB", zh: "zh-CN" };
 
@@ -16,9 +18,7 @@ export function preferred(siteLanguage) {
 }
 
 export async function setLanguage(name, { remember = false } = {}) {
-  const answer = await fetch(`/static/i18n/${name}.json`);
-  if (!answer.ok) throw new Error(`words of "${name}": ${answer.status}`);
-  words = await answer.json();
+  words = await getJson(`/static/i18n/${name}.json`);
   current = name;
   plural = new Intl.PluralRules(locale());
   if (remember) localStorage.setItem("language", name);

@@ -1,5 +1,6 @@
 // The load curve of today: mean power from closed intervals as steps, the last point live.
 import uPlot from "/static/vendor/uPlot/uPlot.esm.js";
+import { getJson } from "./api.js";
 import { byId, make, say } from "./dom.js";
 import * as format from "./format.js";
 import { t } from "./i18n.js";
@@ -39,19 +40,17 @@ export async function loadCurve({ now = false } = {}) {
   fetchedSeq = seq;
   fetchedAt = Date.now();
   const wanted = chosen;
-  const [site, meter] = await Promise.all([get(""), wanted ? get(`?meter=${wanted}`) : null]);
-  if (site) curve = site;
-  if (wanted === chosen) extra = meter;
-  drawCurve();
-}
-
-async function get(query) {
-  const answer = await fetch(`/api/v1/load${query}`);
-  if (!answer.ok) {
+  try {
+    const [site, meter] = await Promise.all([
+      getJson("/api/v1/load"), wanted ? getJson(`/api/v1/load?meter=${wanted}`) : null,
+    ]);
+    curve = site;
+    if (wanted === chosen) extra = meter;
+  } catch (error) {
     fetchedSeq = -1;
-    return null;
+    throw error;
   }
-  return answer.json();
+  drawCurve();
 }
 
 /** Draw anew: other data, other language or other colours. */
@@ -129,7 +128,7 @@ function options(target) {
     tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), zone),
     scales: { x: { range: () => extent() }, y: { range: (_, low, high) => [Math.min(0, low ?? 0), Math.max(high ?? 0, 0.001) * 1.08] } },
     axes: [
-      { ...axis, size: 32, values: (_, ticks) => ticks.map((s) => format.clockTime(s * 1000, zone, { seconds: ticks[1] - ticks[0] < 60 })) },
+      { ...axis, size: 32, space: curve.step_s < 60 ? 90 : 60, values: (_, ticks) => ticks.map((s) => format.clockTime(s * 1000, zone, { seconds: ticks[1] - ticks[0] < 60 })) },
       { ...axis, size: 56, values: (_, ticks) => ticks.map((v) => format.number(v, ticks[1] - ticks[0] < 1 ? 1 : 0)) },
     ],
     series,

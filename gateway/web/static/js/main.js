@@ -1,4 +1,5 @@
 // The page: fetch once, then follow the stream.
+import { getJson } from "./api.js";
 import { byId, say } from "./dom.js";
 import { loadEvents, showEvents } from "./events.js";
 import * as format from "./format.js";
@@ -13,14 +14,8 @@ import { showTiles } from "./tiles.js";
 
 const AGAIN_MS = 2000;
 
-async function get(address) {
-  const answer = await fetch(address);
-  if (!answer.ok) throw new Error(`${address}: ${answer.status}`);
-  return answer.json();
-}
-
 async function start() {
-  const [status, meters] = await Promise.all([get("/api/v1/status"), get("/api/v1/meters")]);
+  const [status, meters] = await Promise.all([getJson("/api/v1/status"), getJson("/api/v1/meters")]);
   takeStatus(status);
   takeMeters(meters.rows);
   await setLanguage(preferred(status.site.language));
@@ -50,7 +45,7 @@ function report(error) {
 }
 
 async function chooseMeter(id) {
-  await choose(id);
+  await choose(id).catch(report);
   showMeters(chosenMeter());
 }
 

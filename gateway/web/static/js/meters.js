@@ -6,6 +6,7 @@ import { emission, serverNow, state } from "./state.js";
 
 const rows = new Map(); // meter id → its cells
 const DEPTH_MAX = 3;
+const HARMLESS = new Set(["derived", "counter_rollover", "late_backfilled"]); // how it was got, not a doubt
 
 export function buildMeters(choose) {
   rows.clear();
@@ -61,10 +62,17 @@ function figuresOf(meter, payload) {
     meter,
     payload,
     power: kilo(values.active_power_w),
-    energy: kilo(running.active_energy_import_wh),
+    energy: kilo(energyOf(meter, running)),
     pf: values.power_factor ?? running.power_factor,
     co2: payload && emission(payload)?.kg,
   };
+}
+
+/** What the meter is there for: a generator's export, with the sign of its power; else the import. */
+function energyOf(meter, running) {
+  const exported = running.active_energy_export_wh;
+  if (meter.role === "generation" && exported !== undefined) return -exported;
+  return running.active_energy_import_wh;
 }
 
 const kilo = (value) => (value === undefined ? undefined : value / 1000);
@@ -80,14 +88,12 @@ function showRow(figures, cells, decimals, chosen) {
     cells.bar.style.width = `${(100 * share).toFixed(1)}%`;
   }
   const condition = conditionOf(meter.id);
-  const flags = payload?.quality ?? [];
+  const flags = (payload?.quality ?? []).filter((flag) => !HARMLESS.has(flag));
   cells.row.classList.toggle("silent", condition === "silent");
   cells.row.classList.toggle("waiting", condition === "waiting");
   cells.dot.className = `dot ${dotOf(condition, flags)}`;
   say(cells.label, t(`meters.${condition}`));
-  const reason = condition === "answering" ? "" : state.trouble[meter.id]?.reason ?? "";
-  say(cells.reason, reason);
-  cells.name.title = flags.length ? t("meters.quality", { flags: flags.join(t("list.separator")) }) : "";
+  say(cells.reason, reasonOf(meter.id, condition, flags));
   cells.name.setAttribute("aria-pressed", String(chosen === meter.id));
   showAge(meter.id, cells);
 }
@@ -95,6 +101,11 @@ function showRow(figures, cells, decimals, chosen) {
 function dotOf(condition, flags) {
   if (condition === "waiting") return "";
   return condition === "silent" || flags.length ? "warning" : "ok";
+}
+
+function reasonOf(id, condition, flags) {
+  if (condition !== "answering") return state.trouble[id]?.reason ?? "";
+  return flags.length ? t("meters.quality", { flags: flags.join(t("list.separator")) }) : "";
 }
 
 function conditionOf(id) {

@@ -19,8 +19,17 @@ export function showSentence() {
     byId("status-dot").className = `dot ${state.status.level}`;
     say(byId("sentence"), parts.map(clause).join(t("sentence.separator")));
   }
+  announce(old === "disconnected" ? old : parts.map((part) => part.key).join());
   showStale(old);
   showSetup(parts);
+}
+
+/** Read aloud only when the state changes, not when a number in the sentence does. */
+function announce(key) {
+  const spoken = byId("announcement");
+  if (spoken.dataset.key === key) return;
+  spoken.dataset.key = key;
+  say(spoken, byId("sentence").textContent);
 }
 
 function clause({ key, args }) {
