@@ -19,5 +19,4 @@ def run(args: argparse.Namespace) -> int:
 
 
 async def _work(frame: Frame) -> None:
-    frame.ready()
-    await run_web(frame.settings, stop=frame.stop)
+    await run_web(frame.settings, stop=frame.stop, ready=lambda _address: frame.ready())

@@ -78,7 +78,7 @@ def first_events(settings: Settings, last_commit_ms: int | None, now_ms: int, re
     """Boot, the gap that the box left, and which configuration is in force."""
     events = [Event(now_ms, "boot", data={"config": settings.digest})]
     if last_commit_ms is None:
-        events.append(Event(now_ms, "epoch", data={"reason": "a new ledger was created"}))
+        events.append(Event(now_ms, "epoch", data={"reason": {"en": "a new ledger was created", "zh": "新建账本"}}))
     elif now_ms > last_commit_ms:
         seconds = (now_ms - last_commit_ms) // 1000
         events.append(Event(last_commit_ms, "box_gap", until_ms=now_ms, data={"seconds": seconds}))

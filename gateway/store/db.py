@@ -44,12 +44,16 @@ def connect_writer(path: Path) -> sqlite3.Connection:
     Raises Corrupt, DiskFull, or StoreError for a foreign or newer file.
     """
     try:
-        fresh = not path.exists() or path.stat().st_size == 0
-        if fresh and path.with_name(path.name + "-wal").exists():
+        wal = path.with_name(path.name + "-wal")
+        filled = wal.exists() and wal.stat().st_size > 0
+        if filled and not (path.exists() and path.stat().st_size > 0):
             raise Corrupt(
                 f"{path} is missing or empty, but its -wal is there",
                 hint=f"part of a ledger was moved: move all of {path.name}* aside, then restore a backup",
             )
+        if not filled:  # -shm may describe a file that lay here before, kept alive by a reader
+            path.with_name(path.name + "-shm").unlink(missing_ok=True)
+            wal.unlink(missing_ok=True)
         conn = sqlite3.connect(path, timeout=5, isolation_level=None, check_same_thread=False)
     except (sqlite3.Error, OSError) as error:
         raise _opening(error, path) from error

@@ -139,7 +139,7 @@ class UplinkDb:
 
 def _lock(path: Path) -> int:
     try:
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise StoreError(f"{path}: {error.strerror}", hint=f"ls -ld {path.parent}") from error

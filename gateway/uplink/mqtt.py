@@ -24,6 +24,8 @@ from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode, MQTTProtocolVersi
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
+from engine.errors import ConfigError
+from gateway.secret_file import read_secret
 from gateway.settings import Settings
 from gateway.uplink.envelope import client_id
 from gateway.uplink.limits import Limits
@@ -31,6 +33,7 @@ from gateway.uplink.notice import UplinkFault, fault
 
 # Unsent bytes kept in the kernel: live values wait behind at most this and one batch.
 UNSENT_BYTES_MAX = 65_536
+USER = "wattledger-uplink"
 _AUTH = {0x85, 0x86, 0x87, 0x8A, 0x8C}  # client id, user or password, not authorised, banned, bad method
 _BAD_ANSWER = (ValueError, KeyError, IndexError, TypeError, AssertionError, struct.error)
 
@@ -132,14 +135,14 @@ class Link:
         broker = self.broker
         try:
             if broker.username:
-                password = broker.password_file.read_text().rstrip("\r\n") if broker.password_file else None
+                password = read_secret(broker.password_file, USER) if broker.password_file else None
                 self._client.username_pw_set(broker.username, password)
             if broker.tls:
                 context = ssl.create_default_context(cafile=broker.ca_file)
                 if broker.cert_file and broker.key_file:
                     context.load_cert_chain(broker.cert_file, broker.key_file)
                 self._client.tls_set_context(context)
-        except (OSError, UnicodeDecodeError) as error:
+        except (OSError, ConfigError) as error:
             raise fault("files", reason=str(error)) from error
 
     async def _dial(self) -> None:

@@ -99,6 +99,11 @@ def test_a_float_counter_is_its_exact_binary_value_rounded_half_even_once(wire: 
     assert found == (expected if 0 <= expected <= 9 * 10**15 else None)
 
 
+def test_a_product_that_a_double_cannot_hold_is_exact_too() -> None:
+    converter = Converter(Layout((Column("active_energy_import", "float32", "2039016.529"),)))
+    assert converter.engine_values((bits32(2087578.625),)).import_mwh == 4256607321962093
+
+
 @given(st.integers(0, 2**64 - 1), st.sampled_from(["1", "10", "0.01", "1/800", "1/3"]))
 def test_an_integer_counter_is_exact(raw: int, scale: str) -> None:
     converter = Converter(Layout((Column("active_energy_import", "uint64", scale),)))

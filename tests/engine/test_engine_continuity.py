@@ -191,3 +191,14 @@ def test_net_registers_go_both_ways_and_a_glitch_of_theirs_is_no_energy() -> Non
     assert block is not None
     assert (block.import_mwh, block.export_mwh) == (600, 800)
     assert block.flags & Quality.DERIVED
+
+
+def test_jitter_is_never_negative_energy_while_it_lasts() -> None:
+    closed, energy = run([10_000, 10_500, 10_300, 10_300])
+    assert (kinds(closed), energy) == ([], 500)
+
+
+def test_a_jump_that_stays_up_is_not_counted_even_when_time_would_allow_it_later() -> None:
+    up = 200 + 2 * KWH  # beyond 0.83 kWh in 10 s, within the 2.5 kWh of 30 s
+    closed, energy = run([0, 100, 200, up, up + 100, up + 200, up + 300])
+    assert (kinds(closed), energy) == (["counter_jump"], 200 + 300)

@@ -181,3 +181,31 @@ def test_the_kernels_know_the_same_flags_as_the_vocabulary() -> None:
     assert (steps.MISSING_COMM, steps.EST_LINEAR, steps.ADJUSTED, steps.DERIVED, steps.ROLLED) == (
         Quality.MISSING_COMM, Quality.EST_LINEAR, Quality.COUNTER_ADJUSTED, Quality.DERIVED, Quality.COUNTER_ROLLOVER,
     )  # fmt: skip
+
+
+def test_a_counter_first_seen_on_the_border_is_unknown_before_it() -> None:
+    engine = Engine([CONFIG], 10_000)
+    (row,) = engine.ingest([Sample("m", T0, 0, 0), Sample("m", T0 + 10_000, 0, 5, 7)]).intervals
+    assert (row.import_mwh, row.export_mwh) == (5, None)
+
+
+def test_two_readings_of_one_poll_tick_are_one_valid_reading() -> None:
+    engine = Engine([CONFIG], 60_000)
+    (row,) = engine.ingest(Sample("m", T0 + t, 0, t) for t in (0, 3000, 10_000, 19_999, 60_000)).intervals
+    assert (row.valid, row.due) == (2, 6)
+
+
+def test_an_older_sample_does_not_bring_back_its_power() -> None:
+    engine = Engine([CONFIG], 60_000)
+    engine.ingest([Sample("m", T0 + 20_000, 0, 5, power_mw=500), Sample("m", T0 + 15_000, 0, None, 7, power_mw=900)])
+    assert engine.running("m", T0).power_mw == 500
+
+
+def test_hundreds_of_intervals_held_open_close_in_order_when_the_silent_counter_speaks() -> None:
+    engine = Engine([CONFIG], 10_000)
+    held = engine.ingest(Sample("m", T0 + 10_000 * i, 0, 1000 * i, 0 if i == 0 else None) for i in range(350))
+    assert (held.intervals, held.continuity) == ([], [])
+    rows = engine.ingest([Sample("m", T0 + 3_500_000, 0, 350_000, 3500)]).intervals
+    assert [(r.start_ms, r.import_mwh, r.export_mwh) for r in rows] == [
+        (T0 + 10_000 * i, 1000, 10) for i in range(350)
+    ]

@@ -113,6 +113,18 @@ def test_a_commit_that_can_never_be_written_leaves_nothing_behind(
     assert ledger.commit(sample.commit(1)) == Committed((6, 10), (3, 4), (2, 2))
 
 
+def test_an_error_in_the_middle_of_a_commit_undoes_what_came_before_it(
+    ledger: Ledger, sample: ModuleType, tmp_path: Path
+) -> None:
+    ledger.commit(sample.commit(0))
+    ledger._conn.execute("create trigger t before insert on events begin select raise(fail, 'no events'); end")
+    with pytest.raises(StoreError, match="no events"):
+        ledger.commit(sample.commit(1))
+    ledger._conn.execute("drop trigger t")
+    assert LedgerReader(tmp_path).last_seq("readings") == 5
+    assert ledger.commit(sample.commit(1)) == Committed((6, 10), (3, 4), (2, 2))
+
+
 def test_a_second_writer_is_refused_by_the_name_of_the_first(
     sample: ModuleType, tmp_path: Path, writer: Callable[..., Any]
 ) -> None:
@@ -153,13 +165,21 @@ def damaged(path: Path, how: str) -> None:
         del data[len(data) // 2 :]
     elif how == "overwritten":
         data[8192:40960] = os.urandom(32768)
+    elif how == "an index that no start reads":
+        file = sqlite3.connect(path / "ledger.db")
+        (page,) = file.execute("select rootpage from sqlite_master where name = 'events_by_time'").fetchone()
+        file.close()
+        data[4096 * (page - 1) : 4096 * page] = b"\x7f" * 4096
     elif how == "emptied beside its -wal":
         data.clear()
         (path / "ledger.db-wal").write_bytes(b"x" * 4096)
     (path / "ledger.db").write_bytes(data)
 
 
-@pytest.mark.parametrize("how", ["foreign", "truncated", "overwritten", "emptied beside its -wal"])
+DAMAGE = ["foreign", "truncated", "overwritten", "an index that no start reads", "emptied beside its -wal"]
+
+
+@pytest.mark.parametrize("how", DAMAGE)
 def test_a_damaged_ledger_is_refused_with_a_way_out(
     how: str, ledger: Ledger, sample: ModuleType, tmp_path: Path
 ) -> None:

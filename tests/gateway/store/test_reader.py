@@ -153,6 +153,7 @@ def test_another_ledger_in_the_same_place_is_noticed(
     other = Ledger.open(tmp_path, site="plant-7", gateway="gw-1", now_ms=sample.T0 + 1)
     only = Reading("zeta", 1, 1, 1, sample.SMALL.digest, (1,))
     other.commit(Commit(1, 1, readings=[only], layouts=[sample.SMALL]))
+    assert reader.rows("readings", 60, 60) == []
     assert reader.epoch == sample.T0 + 1
     assert [row["meter"] for row in reader.rows("readings", 1, 60)] == ["zeta"]
     other.close()

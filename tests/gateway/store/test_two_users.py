@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from gateway.store.db import connect_writer
+from gateway.store.lock import WriterLock
 from gateway.store.log import Ledger
 from gateway.store.reader import LedgerReader
 
@@ -96,49 +99,115 @@ def test_another_user_reads_the_same_rows_whatever_the_writer_does(
     assert again["events"][-1]["data"]["action"] == "mark 40"
 
 
-def test_one_reader_of_another_user_lives_through_stop_kill_reboot_and_return(
-    sample: ModuleType, open_dir: Path, child: Child, writer: Callable[..., Any]
-) -> None:
-    ends: list[int] = []
-    def stages() -> Iterator[None]:
-        running = writer(open_dir, 3)
-        running.wait_for("done")
-        yield
-        running.close()
-        yield
-        running = writer(open_dir, 3)
-        running.wait_for("done")
-        yield
-        running.kill()
-        yield
-        (open_dir / "ledger.db-shm").unlink()
-        yield
-        running = writer(open_dir, 3)
-        running.wait_for("done")
-        yield
+class FarReader:
+    """A reader process of another user that lives as long as the test and answers with its last event."""
 
-    to_reader, from_test = os.pipe()
-    from_reader, to_test = os.pipe()
-    reader_pid = os.fork()
-    if reader_pid == 0:
-        if os.geteuid() == 0:
-            os.setgid(NOBODY)
-            os.setuid(NOBODY)
-        os.close(from_test)
-        reader = LedgerReader(open_dir)
-        while os.read(to_reader, 1):
-            os.write(to_test, bytes([reader.last_seq("events")]))
-        os._exit(0)
-    os.close(to_reader)
-    os.close(to_test)
-    for _ in stages():
-        with locked(open_dir):
-            os.write(from_test, b"?")
-            ends += os.read(from_reader, 1)
-    os.close(from_test)
-    os.close(from_reader)
-    os.waitpid(reader_pid, 0)
-    assert ends == [3, 3, 6, 6, 6, 9]
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        questions, self._ask = os.pipe()
+        self._answers, answer = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(self._ask)
+            if os.geteuid() == 0:
+                os.setgid(NOBODY)
+                os.setuid(NOBODY)
+            reader = LedgerReader(path)
+            while os.read(questions, 1):
+                os.write(answer, bytes([reader.last_seq("events")]))
+            os._exit(0)
+        os.close(questions)
+        os.close(answer)
+
+    def last_event(self, meanwhile: Callable[[], object] = lambda: None) -> int:
+        with locked(self._path):
+            os.write(self._ask, b"?")
+            meanwhile()
+            return os.read(self._answers, 1)[0]
+
+    def stop(self) -> None:
+        os.close(self._ask)
+        os.close(self._answers)
+        os.waitpid(self._pid, 0)
+
+
+@pytest.fixture
+def far(open_dir: Path) -> Iterator[FarReader]:
+    reader = FarReader(open_dir)
+    yield reader
+    reader.stop()
+
+
+def test_one_reader_of_another_user_lives_through_stop_kill_reboot_and_return(
+    open_dir: Path, far: FarReader, writer: Callable[..., Any]
+) -> None:
+    def start() -> Any:
+        running = writer(open_dir, 3)
+        running.wait_for("done")
+        return running
+
+    running = start()
+    assert far.last_event() == 3
+    running.close()
+    assert far.last_event() == 3
+    running = start()
+    assert far.last_event() == 6
+    running.kill()
+    assert far.last_event() == 6
+    (open_dir / "ledger.db-shm").unlink()
+    assert far.last_event() == 6
+    start()
+    assert far.last_event() == 9
+
+
+def test_a_backup_put_in_place_while_a_reader_lives_is_what_both_see(
+    sample: ModuleType, open_dir: Path, tmp_path: Path, far: FarReader, writer: Callable[..., Any]
+) -> None:
+    """The reader keeps the old -shm alive; a writer that believed it would see a damaged file."""
+    longer = sample.open_ledger(tmp_path)
+    for n in range(120):
+        longer.commit(sample.commit(n))
+    longer.close()
+    running = writer(open_dir, 3)
+    running.wait_for("done")
+    assert far.last_event() == 3
+    running.close()
+    assert (open_dir / "ledger.db-shm").exists()
+    (tmp_path / "ledger.db").rename(open_dir / "ledger.db")
+    assert far.last_event() == 120
+    writer(open_dir, 1).wait_for("done")
+    assert far.last_event() == 121
+
+
+def test_a_reader_waits_for_a_writer_that_is_just_starting(
+    open_dir: Path, far: FarReader, writer: Callable[..., Any]
+) -> None:
+    writer(open_dir, 2).close()
+    lock = WriterLock(open_dir)
+    opened: list[sqlite3.Connection] = []
+
+    def start() -> None:
+        time.sleep(0.1)  # the lock is taken, but the files are still those of a stopped ledger
+        open_dir.chmod(0o755)
+        (open_dir / "ledger.db").chmod(0o644)
+        opened.append(connect_writer(open_dir / "ledger.db"))
+        opened[0].execute("select * from meta").fetchall()
+
+    assert far.last_event(start) == 2
+    opened[0].close()
+    lock.release()
+
+
+def test_a_clean_stop_empties_the_wal_although_a_reader_is_connected(
+    ledger: Ledger, sample: ModuleType, tmp_path: Path
+) -> None:
+    reader = LedgerReader(tmp_path)
+    ledger.commit(sample.commit(0))
+    assert reader.last_seq("events") == 1
+    assert reader.sizes().wal > 0
+    ledger.close()
+    assert reader.sizes().wal == 0
+    assert reader.last_seq("events") == 1
 
 
 def test_a_slow_reader_does_not_make_the_wal_grow(ledger: Ledger, sample: ModuleType, tmp_path: Path) -> None:

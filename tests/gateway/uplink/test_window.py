@@ -65,6 +65,16 @@ def test_a_refused_batch_is_sent_again_after_a_while_and_alone() -> None:
     assert w.want(last, 600) == Want("readings", 17, 8)
 
 
+def test_what_was_in_flight_with_a_refused_batch_is_no_failure_of_its_own() -> None:
+    w = window(readings=0)
+    for message_id in (1, 2, 3):
+        send(w, {"readings": 100}, message_id)
+    assert w.acknowledged(1, 0x99, 0) == [Refused("readings", 1, 0x99)]
+    assert w.acknowledged(2, 0x99, 0) == w.acknowledged(3, 0x99, 0) == []
+    assert w.lanes["readings"].failures == 1
+    assert w.want({"readings": 100}, 1_000_000) == Want("readings", 1, 8)
+
+
 def test_a_batch_that_fails_again_is_halved_down_to_one_row_and_told_as_stuck() -> None:
     w = window(readings=0)
     rows = []

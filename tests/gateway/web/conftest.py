@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import orjson
 import pytest
@@ -122,13 +123,8 @@ class Plant:
 
     @property
     def midnight_ms(self) -> int:
-        zone = self.settings_zone()
+        zone = ZoneInfo(self.zone)
         return day_bounds(local_date(self.now_ms, zone), zone)[0]
-
-    def settings_zone(self) -> Any:
-        from zoneinfo import ZoneInfo
-
-        return ZoneInfo(self.zone)
 
     def write_live(self, *, age_ms: int = 0, powers: dict[str, float] | None = None) -> None:
         """Replace the live file, as `collect` does twice a second; `age_ms` makes it look older."""

@@ -1,4 +1,4 @@
-// The few DOM helpers of the page. Text is always set as text, never as markup.
+// What the page needs of the DOM. Text is always set as text, never as markup.
 export const byId = (id) => document.getElementById(id);
 
 /** Write only what changed, so that a screen reader and the selection of a reader are left alone. */
