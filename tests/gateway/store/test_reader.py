@@ -159,6 +159,17 @@ def test_another_ledger_in_the_same_place_is_noticed(
     other.close()
 
 
+def test_a_file_put_in_place_is_read_before_any_writer_comes(
+    reader: LedgerReader, ledger: Ledger, tmp_path: Path
+) -> None:
+    assert reader.last_seq("events") == 12
+    other = tmp_path / "other"
+    Ledger.open(other, site="plant-7", gateway="gw-1", now_ms=7).close()
+    ledger.close()
+    (other / "ledger.db").rename(tmp_path / "ledger.db")
+    assert (reader.last_seq("events"), reader.epoch) == (0, 7)
+
+
 def test_threads_may_share_one_reader(reader: LedgerReader) -> None:
     wrong: list[str] = []
 

@@ -21,6 +21,14 @@ def test_the_format_is_written_where_a_foreign_program_looks(ledger: Ledger, tmp
     assert found == [{"user_version": schema.FORMAT, "application_id": 0x574C4447}]
 
 
+def test_every_table_column_and_view_is_in_the_format_page(ledger: Ledger) -> None:
+    page = (Path(schema.__file__).parents[2] / "docs" / "formats" / "db.md").read_text(encoding="utf-8")
+    db = database(ledger._conn)
+    named = {table.name for table in db.tables} | {view.name for view in db.views}
+    named |= {column for table in db.tables for column in table.columns_dict}
+    assert {name for name in named if f"`{name}`" not in page} == set()
+
+
 def test_a_newer_format_is_refused_by_writer_and_reader(
     ledger: Ledger, sample: ModuleType, tmp_path: Path
 ) -> None:
@@ -86,5 +94,5 @@ def test_the_event_view_has_both_languages(ledger: Ledger, sample: ModuleType, t
     (row,) = LedgerReader(tmp_path).query("select t, kind, severity, until, text_en, text_zh from v_events")
     assert row == {
         "t": "2025-11-21T08:00:10.000Z", "kind": "decision", "severity": "info", "until": None,
-        "text_en": "wu: mark 1 (test)", "text_zh": "wu:mark 1(test)",
+        "text_en": "wu: mark 1 (test)", "text_zh": sample.commit(1).events[0].text()["zh"],
     }  # fmt: skip
