@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 
+import gateway.lean  # noqa: F401  # before anything that brings sqlite-utils
 from gateway.process import Frame, run_process
 from gateway.web.main import run_web
 

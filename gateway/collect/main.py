@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
@@ -85,6 +86,9 @@ class Collect:
         jobs += [self._bus(bus) for bus in sorted({m.bus for m in self._meters.values()})]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]
+            # What is there now stays: without this each full collection walks numba's half million objects.
+            gc.collect()
+            gc.freeze()
             ready()
             await stop.wait()
             for task in tasks:

@@ -87,8 +87,9 @@ def stop(child: Child) -> None:
 
 
 def report(
-    reader: LedgerReader, subscriber: Subscriber, since_ms: int, until_ms: int, used: dict[str, float], memory: dict[str, float]
-) -> None:
+    reader: LedgerReader, subscriber: Subscriber, since_ms: int, until_ms: int,
+    used: dict[str, float], memory: dict[str, float],
+) -> None:  # fmt: skip
     seconds = (until_ms - since_ms) / 1000
     times: dict[str, list[int]] = defaultdict(list)
     for reading in all_readings(reader):
@@ -127,7 +128,7 @@ def live_ways(subscriber: Subscriber, since_ms: int, until_ms: int) -> list[floa
     ways = []
     for message in subscriber.messages():
         if "/live/" in message["topic"]:
-            received = stamp(message["tst"].replace("+0000", "+00:00"))
+            received = stamp(message["tst"].replace("Z+0000", "+00:00"))
             if since_ms <= received < until_ms:
                 ways.append(received - stamp(json.loads(message["payload"])["t"]))
     return ways
