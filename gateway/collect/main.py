@@ -8,9 +8,10 @@ import gc
 import logging
 from collections.abc import Callable
 from importlib.metadata import version
-from typing import Any
+from typing import cast
 from zoneinfo import ZoneInfo
 
+from drivers.bus import ListeningBus, PolledBus
 from drivers.registry import open_bus
 from engine.errors import LinkDown
 from engine.event import Event
@@ -35,9 +36,10 @@ from gateway.store.commit import Boot
 from gateway.store.log import Ledger
 
 log = logging.getLogger("wattledger.collect")
-STEP_S = 0.5
+STEP_MS, STEP_OFFSET_MS = 500, 250
 BUS_RETRY_S = 5.0
 COMMIT_OFFSET_MS = 500
+BUSES_AT_ONCE, SPREAD_MS = 4, 5
 
 
 def _trusted() -> bool:
@@ -83,7 +85,8 @@ class Collect:
         """Until `stop`; then the last commit, with a snapshot."""
         await self._pipeline.write()
         jobs = [self._steps(), self._commits(), self._errands()]
-        jobs += [self._bus(bus) for bus in sorted({m.bus for m in self._meters.values()})]
+        buses = sorted({m.bus for m in self._meters.values()})
+        jobs += [self._bus(bus, order) for order, bus in enumerate(buses)]
         async with asyncio.TaskGroup() as group:
             tasks = [group.create_task(job) for job in jobs]
             # What is there now stays: without this each full collection walks numba's half million objects.
@@ -98,7 +101,7 @@ class Collect:
         await self._pipeline.write()
         self._live.remove()
 
-    async def _bus(self, bus_id: str) -> None:
+    async def _bus(self, bus_id: str, order: int) -> None:
         """Own the bus, then serve it; while a stranger has it, say so and try again."""
         lock = BusLock(self._runtime, bus_id)
         mine = [m for m in self._meters.values() if m.bus == bus_id]
@@ -111,7 +114,7 @@ class Collect:
                 for m in mine:
                     self._account.missed(m.meter.id, int(BUS_RETRY_S * 1000) // m.meter.interval, "bus")
                 await asyncio.sleep(BUS_RETRY_S)
-        worker = self._worker(bus_id, mine)
+        worker = self._worker(bus_id, mine, order)
         self._workers[bus_id] = worker
         try:
             await worker.run()
@@ -119,37 +122,43 @@ class Collect:
             del self._workers[bus_id]
             lock.release()
 
-    def _worker(self, bus_id: str, mine: list[Metered]) -> Poller | Listener:
+    def _worker(self, bus_id: str, mine: list[Metered], order: int) -> Poller | Listener:
         profiles = {m.profile.id: m.profile for m in mine}
         wall_ms = self._clock.at_mono
         bus = open_bus(self._settings.buses[bus_id], profiles, wall_ms=wall_ms)
-        kind: Any = Listener if self._settings.buses[bus_id].protocol == "iec104" else Poller
-        worker: Poller | Listener = kind(
-            bus, [m.point for m in mine], self._clock, self._pipeline, self._account, self._watch
-        )
-        return worker
+        points = [m.point for m in mine]
+        if self._settings.buses[bus_id].protocol == "iec104":
+            listening = cast(ListeningBus, bus)
+            return Listener(listening, points, self._clock, self._pipeline, self._account, self._watch)
+        polled = cast(PolledBus, bus)
+        phase_ms = min(order // BUSES_AT_ONCE * SPREAD_MS, min(p.interval_ms for p in points) // 5)
+        return Poller(polled, points, self._clock, self._pipeline, self._account, self._watch, phase_ms)
 
     async def _steps(self) -> None:
-        """Twice a second: the engine, the live file."""
+        """Twice a second, away from the ticks: the engine, the live file."""
         while True:
-            await asyncio.sleep(STEP_S)
+            await self._next(STEP_MS, STEP_OFFSET_MS)
             self._pipeline.step()
             figures = {bus: worker.figures.show(self._watch.bus_up(bus)) for bus, worker in self._workers.items()}
             self._live.write(self._clock.now_ms(), figures, self._watch.trouble(), self._pipeline.health)
+
+    async def _next(self, every_ms: int, offset_ms: int) -> None:
+        """Sleep to the next point of the UTC grid of `every_ms`, moved by `offset_ms`."""
+        past_ms = (self._clock.now_ms() - offset_ms) % every_ms
+        await asyncio.sleep((every_ms - past_ms) / 1000)
 
     async def _commits(self) -> None:
         interval_ms = self._settings.store.commit_interval
         while True:
             # Half a second after the grid: what was asked at the tick is in, and leaves at once.
-            past_ms = (self._clock.now_ms() - COMMIT_OFFSET_MS) % interval_ms
-            await asyncio.sleep((interval_ms - past_ms) / 1000)
+            await self._next(interval_ms, COMMIT_OFFSET_MS)
             self._pipeline.cut(self._clock.now_ms())
             await self._pipeline.write()
 
     async def _errands(self) -> None:
         """Twice a second: the clock, the hold, the inbox."""
         while True:
-            await asyncio.sleep(STEP_S)
+            await self._next(STEP_MS, STEP_OFFSET_MS)
             step = self._clockwatch.look()
             if step is not None:
                 self._hold.synced = self._clockwatch.synced
