@@ -26,7 +26,7 @@ from gateway.collect.live import Live
 from gateway.collect.pipeline import Pipeline
 from gateway.collect.points import Metered, metered
 from gateway.collect.poller import Poller
-from gateway.collect.start import attributions, factor_refs, first_events, opening, recall
+from gateway.collect.start import attributions, factor_refs, first_events, new_epoch, opening, recall
 from gateway.collect.watch import Watch
 from gateway.inbox import Inbox
 from gateway.live import FILE as LIVE_FILE
@@ -73,8 +73,11 @@ class Collect:
             hold=self._hold,
             show=self._live.show,
         )
-        events = first_events(settings, past.last_commit_ms, clock.now_ms(), rejected)
-        self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events))
+        epoch = new_epoch(settings, ledger.epoch, past.last_seq, clock.now_ms())
+        events = first_events(settings, past.last_commit_ms, clock.now_ms(), rejected, epoch=epoch)
+        self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events, epoch))
+        if past.held:
+            self._pipeline.release(past.held)
         if past.last_commit_ms is not None:
             self._account.box_off(past.last_commit_ms)
         self._watch = Watch(self._pipeline.tell)

@@ -31,6 +31,7 @@ from gateway.store.log import Ledger
 from gateway.store.rows import Attribution
 
 SNAPSHOT_EVERY_MS = 60_000
+_NOTHING = EngineValues(None, None, None, None, None, None)
 
 
 @dataclass(slots=True)
@@ -109,7 +110,10 @@ class Pipeline:
     def release(self, held: list[Reading]) -> None:
         """Readings whose time is settled now (first sync, or the hold is over) take their way."""
         for reading in held:
-            values = self._meters[reading.meter].converter.engine_values(reading.columns)
+            metered = self._meters.get(reading.meter)
+            # Of a meter or layout that is no longer configured the reading is kept, but nothing is computed.
+            known = metered is not None and metered.point.layout.digest == reading.layout
+            values = metered.converter.engine_values(reading.columns) if metered and known else _NOTHING
             self._fresh.append((reading, values))
         self._released = True
 
@@ -121,7 +125,9 @@ class Pipeline:
         fresh.sort(key=lambda item: item[0].t_ms)
         samples = []
         for reading, values in fresh:
-            if self._in_order(reading, values):
+            if values is _NOTHING:
+                pass
+            elif self._in_order(reading, values):
                 samples.append(sample_of(reading, values))
             else:
                 # Kept like every reading; the flag keeps it out of the counters now and in every replay.
@@ -131,7 +137,7 @@ class Pipeline:
         closed = self._engine.ingest(samples)
         self._pending.intervals += closed.intervals
         self._pending.events += [event_of(c) for c in closed.continuity if c.kind != "late"]
-        for reading in {r.meter: r for r, _ in fresh}.values():
+        for reading in {r.meter: r for r, _ in fresh if r.meter in self._meters}.values():
             self._show(reading)
 
     def _in_order(self, reading: Reading, values: EngineValues) -> bool:
@@ -170,6 +176,8 @@ class Pipeline:
                 clock=self._clock_rows,
                 attributions=self._attributions,
                 snapshot=image,
+                held=self._hold.take(),
+                release_held=self._released,
             )
         )
         self._released, self._clock_rows = False, []

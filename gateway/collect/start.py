@@ -18,9 +18,16 @@ from gateway.profiles import profile_texts
 from gateway.settings import Settings
 from gateway.store.commit import Boot, ClockRow, Commit, InForce
 from gateway.store.reader import LedgerReader
-from gateway.store.rows import Attribution, FactorRef
+from gateway.store.rows import STREAMS, Attribution, FactorRef
+from gateway.uplink.account import read_cursors
 
 PAGE = 1000
+RELOAD_MS = 1000  # a new configuration takes less, and is no time that the box was off
+_CREATED = {"en": "a new ledger was created", "zh": "新建账本"}
+_OLDER = {
+    "en": "more was delivered than this ledger holds, it is an older copy; everything is sent again",
+    "zh": "已送达的数据多于本账本所存，账本为较早的副本；将全部重新发送",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +36,8 @@ class Past:
 
     engine: Engine
     last_commit_ms: int | None
+    held: list[Reading]  # of an earlier boot whose clock was never confirmed
+    last_seq: dict[str, int]
 
 
 def recall(store: Path, meters: Mapping[str, Metered], energy_interval_ms: int) -> Past:
@@ -49,7 +58,9 @@ def recall(store: Path, meters: Mapping[str, Metered], energy_interval_ms: int) 
             engine.ingest(_samples([reading for _, reading in page], meters, converters))
             after = page[-1][0]
         last = reader.last_commit()
-        return Past(engine, last[0] if last else None)
+        return Past(
+            engine, last[0] if last else None, reader.held(), {stream: reader.last_seq(stream) for stream in STREAMS}
+        )
     finally:
         reader.close()
 
@@ -74,12 +85,24 @@ def attributions(settings: Settings, factors: tuple[FactorRef, ...]) -> dict[str
     return {m.id: Attribution(m.role, m.parent, factors) for m in settings.meter}
 
 
-def first_events(settings: Settings, last_commit_ms: int | None, now_ms: int, rejected: str) -> list[Event]:
-    """Boot, the gap that the box left, and which configuration is in force."""
+def new_epoch(settings: Settings, epoch: int, last_seq: Mapping[str, int], now_ms: int) -> int | None:
+    """A new epoch if more was delivered than this ledger knows of: it was restored from an older copy."""
+    for stream, cursor in read_cursors(settings.store.uplink_dir, epoch).items():
+        if cursor.closed or cursor.seq > last_seq.get(stream, 0):
+            return max(now_ms, epoch + 1)
+    return None
+
+
+def first_events(
+    settings: Settings, last_commit_ms: int | None, now_ms: int, rejected: str, *, epoch: int | None
+) -> list[Event]:
+    """Boot, the gap that the box left, a new history, and which configuration is in force."""
     events = [Event(now_ms, "boot", data={"config": settings.digest})]
+    if epoch is not None:
+        events.append(Event(now_ms, "epoch", data={"reason": _OLDER, "epoch": epoch}))
     if last_commit_ms is None:
-        events.append(Event(now_ms, "epoch", data={"reason": {"en": "a new ledger was created", "zh": "新建账本"}}))
-    elif now_ms > last_commit_ms:
+        events.append(Event(now_ms, "epoch", data={"reason": _CREATED}))
+    elif now_ms - last_commit_ms > RELOAD_MS:
         seconds = (now_ms - last_commit_ms) // 1000
         events.append(Event(last_commit_ms, "box_gap", until_ms=now_ms, data={"seconds": seconds}))
     if rejected:
@@ -96,6 +119,7 @@ def opening(
     clock: Clock,
     boot: Boot,
     events: Sequence[Event],
+    epoch: int | None,
 ) -> Commit:
     """The commit before all readings of this run: boot, clock row, layouts, and the texts in force."""
     now_ms, mono_ms = clock.now_ms(), clock.mono_ms()
@@ -114,4 +138,5 @@ def opening(
             *(InForce("factor", ref.factor.id, ref.factor.text) for ref in factors),
         ],
         events=events,
+        new_epoch=epoch,
     )

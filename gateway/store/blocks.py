@@ -61,6 +61,13 @@ class Blocks:
         """Meter ids by the number that blocks and counts use."""
         return {row["num"]: row["id"] for row in self._pages.whole("select num, id from meters")}
 
+    def held(self) -> list[Reading]:
+        """What waits for a confirmed clock."""
+        rows = self._pages.whole("select readings from held order by num")
+        layouts = {row["num"]: row["digest"] for row in self._pages.whole("select num, digest from layouts")}
+        meters = self.meters()
+        return [reading for row in rows for reading in decode_readings(row["readings"], meters, layouts)]
+
     def _decode(self, row: dict[str, Any]) -> Block:
         replaced = not self._pages.unchanged(self._file_id)
         if replaced or row["meters"] > len(self._meters) or row["layouts"] > len(self._layouts):

@@ -47,7 +47,9 @@ class Commit:
     """All or nothing. May be handed in again after a failure; layouts and texts known already are skipped.
 
     `attributions` must name every meter that has an interval here. `snapshot` is the engine's state after
-    all readings up to and including this commit.
+    all readings up to and including this commit. `held` readings wait for a confirmed clock: kept without a
+    `seq` until a commit with `release_held`, whose `readings` bring them with their final time.
+    `new_epoch` begins a new history of the streams [UTC ms].
     """
 
     t_ms: int
@@ -62,6 +64,9 @@ class Commit:
     attributions: Mapping[str, Attribution] = field(default_factory=dict)
     snapshot: bytes | None = None
     boot: Boot | None = None
+    held: Sequence[Reading] = ()
+    release_held: bool = False
+    new_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from engine.carbon import co2_ng
 from engine.event import Event
 from engine.interval import IntervalRow
+from engine.reading import Reading
 from gateway.store.blob import encode_readings
 from gateway.store.commit import Commit, Committed, InForce, SeqRange
 from gateway.store.counts import encode_counts
@@ -58,6 +60,12 @@ class Draft:
             "insert into clock (boot_id, mono_ms, offset_ms, t_ms, cause) values (?, ?, ?, ?, ?)",
             [(c.boot_id, c.mono_ms, c.offset_ms, c.t_ms, c.cause) for c in commit.clock],
         )
+        if commit.new_epoch is not None:
+            self._add("update meta set value = ? where key = 'epoch'", [(str(commit.new_epoch),)])
+        if commit.release_held:
+            self._add("delete from held where num > ?", [(0,)])
+        if commit.held:
+            self._add("insert into held (readings) values (?)", [(self._blob(commit.held),)])
         readings = self._readings(commit)
         intervals = self._intervals(commit)
         events = self._events(commit)
@@ -73,7 +81,8 @@ class Draft:
     def _name(self, commit: Commit) -> None:
         """Number the meters and layouts that are new."""
         meters = self.book.meters
-        named = {r.meter for r in commit.readings} | {i.meter for i in commit.intervals} | set(commit.counts)
+        counted = {r.meter for r in (*commit.readings, *commit.held)} | set(commit.counts)
+        named = counted | {i.meter for i in commit.intervals}
         fresh = sorted(named - meters.keys())
         for meter in fresh:
             meters[meter] = len(meters) + 1
@@ -101,13 +110,16 @@ class Draft:
         self.book.next_seq[stream] = first + count
         return (first, first + count - 1) if count else None
 
-    def _readings(self, commit: Commit) -> SeqRange | None:
-        readings = sorted(commit.readings, key=lambda r: (r.t_ms, r.meter))
+    def _blob(self, readings: Sequence[Reading]) -> bytes:
         unknown = {r.layout for r in readings} - self.book.layouts.keys()
         if unknown:
             raise ValueError(f"readings of a layout that the ledger never saw: {sorted(unknown)}")
+        return encode_readings(readings, self.book.meters, self.book.layouts)
+
+    def _readings(self, commit: Commit) -> SeqRange | None:
+        readings = sorted(commit.readings, key=lambda r: (r.t_ms, r.meter))
         given = self._give("readings", len(readings))
-        blob = encode_readings(readings, self.book.meters, self.book.layouts) if readings else None
+        blob = self._blob(readings) if readings else None
         times = [commit.t_ms, *(r.t_ms for r in readings)]
         row = (
             commit.t_ms, commit.boot_id, *(given or (None, None)), min(times), max(times),

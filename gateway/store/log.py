@@ -91,6 +91,7 @@ class Ledger:
                 self._conn.rollback()
                 raise
             self._book = draft.book
+            self.epoch = self.epoch if commit.new_epoch is None else commit.new_epoch
             return draft.committed
 
     def close(self) -> None:

@@ -167,6 +167,10 @@ class LedgerReader:
         rows = self._page("select t_ms, through_seq, data from snapshots where num = 1")
         return Snapshot(**rows[0]) if rows else None
 
+    def held(self) -> list[Reading]:
+        """Readings that wait for a confirmed clock and have no `seq` yet."""
+        return self._blocks.held()
+
     def last_commit(self) -> tuple[int, int] | None:
         """(t_ms, boot_id) of the newest commit."""
         rows = self._page("select t_ms, boot_id from commits order by num desc limit 1")

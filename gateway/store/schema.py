@@ -59,6 +59,7 @@ def _first(db: Database) -> None:
         pk="seq",
         not_null={"t_ms", "kind", "severity", "text_en", "text_zh", "data"},
     )  # fmt: skip
+    db.table("held").create({"num": int, "readings": bytes}, pk="num", not_null={"readings"})
     db.table("snapshots").create(
         {"num": int, "t_ms": int, "through_seq": int, "data": bytes},
         pk="num",

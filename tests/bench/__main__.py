@@ -1,4 +1,4 @@
-"""`make bench`: every benchmark in turn, or those named: `make bench BENCH="gateway decode"`. They print, they do not judge."""
+"""`make bench`: every benchmark, or those named in BENCH="gateway decode". They print, they do not judge."""
 
 from __future__ import annotations
 

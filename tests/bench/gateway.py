@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from itertools import pairwise
 from pathlib import Path
 
 from engine.reading import Reading
@@ -98,7 +99,7 @@ def report(
     due = int(seconds) * (METERS - DEAD)
     kept = sum(map(len, times.values()))
     late = [t % TICK_MS for ts in times.values() for t in ts]
-    gaps = [b - a for ts in times.values() for a, b in zip(ts, ts[1:], strict=False)]
+    gaps = [b - a for ts in times.values() for a, b in pairwise(ts)]
     print(f"{METERS} meters ({DEAD} dead), {seconds:.0f} s: ticks due {due}, kept {kept}, missed {max(0, due - kept)}")
     print(f"answer after its tick: median {share(late, 0.5)} ms, p99 {share(late, 0.99)} ms, worst {max(late)} ms")
     print(f"interval: p99 {share(gaps, 0.99)} ms, worst {max(gaps)} ms; first and last lateness {drift(times)}")
@@ -108,7 +109,8 @@ def report(
               f" {memory[name]:6.1f} MB PSS")  # fmt: skip
     print(f"collect + uplink {100 * both / seconds:.2f} % of a core; all processes {sum(memory.values()):.1f} MB PSS")
     ways = live_ways(subscriber, since_ms, until_ms)
-    print(f"answer to live topic: median {share(ways, 0.5):.0f} ms, p99 {share(ways, 0.99):.0f} ms, {len(ways)} messages")
+    middle, slow = share(ways, 0.5), share(ways, 0.99)
+    print(f"answer to live topic: median {middle:.0f} ms, p99 {slow:.0f} ms, {len(ways)} messages")
     rows = sum(1 for row in subscriber.rows("readings").values() if since_ms <= stamp(row["t"]) < until_ms)
     print(f"reading rows received upstream: {rows} of {kept} committed")
 
