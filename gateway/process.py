@@ -13,11 +13,11 @@ from pathlib import Path
 import uvloop
 
 from engine.errors import StoreError
-from gateway.check import problems_for
-from gateway.config_file import find
-from gateway.last_good import Process, keep_last_good, load_or_last_good
 from gateway.notify import notify, status_line, watchdog_s
-from gateway.settings import Settings
+from gateway.site.check import problems_for
+from gateway.site.file import find
+from gateway.site.last_good import Process, keep_last_good, load_or_last_good
+from gateway.site.settings import Settings
 
 log = logging.getLogger("wattledger")
 REJECTED = "runs on the last good configuration, the file was rejected"

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from gateway.units import duration_ms
+from gateway.site.units import duration_ms
 
 _EXAMPLES = 'write "2026-11-20", "2026-11-20T08:00", "2026-11-20T08:00:00Z" or "-24h"'
 _LOCAL = re.compile(r"\d{4}-\d{2}-\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:\.\d{1,6})?)?)?", re.ASCII)

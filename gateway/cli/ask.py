@@ -12,7 +12,7 @@ from gateway.buslock import BusLock
 from gateway.collect.desk import answer
 from gateway.collect.points import metered
 from gateway.inbox import ask
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 
 
 def ask_bus(settings: Settings, request: dict[str, Any]) -> Any:

@@ -10,13 +10,13 @@ from typing import Any
 
 import orjson
 
-from gateway.check import CheckReport, check_here
-from gateway.check_files import file_problems
 from gateway.cli.common import config_option, json_option, print_table
-from gateway.config_file import find, load
-from gateway.problem import Problem, SiteFileError, with_lines
-from gateway.settings import Settings
-from gateway.units import duration_text
+from gateway.site.check import CheckReport, check_here
+from gateway.site.check_files import file_problems
+from gateway.site.file import find, load
+from gateway.site.problem import Problem, SiteFileError, with_lines
+from gateway.site.settings import Settings
+from gateway.site.units import duration_text
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 import orjson
 
 from engine.errors import GatewayError
-from gateway.config_file import find, load
-from gateway.settings import Settings
+from gateway.site.file import find, load
+from gateway.site.settings import Settings
 
 
 def config_option(parser: argparse.ArgumentParser) -> None:

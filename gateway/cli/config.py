@@ -9,9 +9,9 @@ from typing import Any
 import orjson
 
 from gateway.cli.common import config_option, json_option, settings_of
-from gateway.fields import Table
 from gateway.paths import data_dir
-from gateway.settings import Settings
+from gateway.site.fields import Table
+from gateway.site.settings import Settings
 
 
 def add_parser(subparsers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

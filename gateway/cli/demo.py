@@ -6,7 +6,7 @@ import argparse
 import asyncio
 from pathlib import Path
 
-from gateway.units import duration_ms
+from gateway.site.units import duration_ms
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from engine.errors import GatewayError
 from gateway.cli.common import config_option, json_option, print_json_rows, print_table, settings_of
 from gateway.collect.clockwatch import kernel_synchronised
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 
 CONNECT_S = 2.0
 FREE_MIN_BYTES = 1 << 30

@@ -7,7 +7,7 @@ from typing import Any
 
 from drivers.profile import parse_profile
 from gateway.cli.common import json_option, print_json_rows, print_table
-from gateway.profiles import load_profile, profile_texts
+from gateway.site.profiles import load_profile, profile_texts
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

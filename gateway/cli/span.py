@@ -15,7 +15,7 @@ import orjson
 
 from engine.errors import ConfigError
 from gateway.cli.common import config_option, print_json_rows, print_table, settings_of
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.store.reader import LedgerReader
 from gateway.timespan import day_bounds, local_date, parse
 

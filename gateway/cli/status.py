@@ -11,7 +11,7 @@ import orjson
 from gateway.cli.common import config_option, print_table, settings_of
 from gateway.cli.span import kilo
 from gateway.live import LiveReader
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.store.reader import LedgerReader
 from gateway.timespan import parse_utc
 from gateway.uplink.account import read_state

@@ -31,7 +31,7 @@ from gateway.collect.watch import Watch
 from gateway.inbox import Inbox
 from gateway.live import FILE as LIVE_FILE
 from gateway.process import Frame
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.store.commit import Boot
 from gateway.store.log import Ledger
 

@@ -8,8 +8,8 @@ from drivers.bus import MeterPoint
 from drivers.decode import COUNTERS, Converter, energy_source
 from drivers.profile import MeterProfile, layout_for, moduli_mwh, resolution_mwh
 from engine.ledger import DeviceConfig
-from gateway.profiles import load_profile
-from gateway.settings import Meter, Settings
+from gateway.site.profiles import load_profile
+from gateway.site.settings import Meter, Settings
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ from engine.reading import Quality, Reading
 from gateway.clock import Clock
 from gateway.collect.pipeline import sample_of
 from gateway.collect.points import Metered
-from gateway.factors import load_factor
-from gateway.profiles import profile_texts
-from gateway.settings import Settings
+from gateway.site.factors import load_factor
+from gateway.site.profiles import profile_texts
+from gateway.site.settings import Settings
 from gateway.store.commit import Boot, ClockRow, Commit, InForce
 from gateway.store.reader import LedgerReader
 from gateway.store.rows import STREAMS, Attribution, FactorRef

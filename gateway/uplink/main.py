@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from engine.errors import StoreError
 from gateway.clock import Clock
 from gateway.live import LiveReader
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.store.reader import LedgerReader
 from gateway.uplink import envelope
 from gateway.uplink.backoff import delay_ms

@@ -25,8 +25,8 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 from engine.errors import ConfigError
-from gateway.secret_file import read_secret
-from gateway.settings import Settings
+from gateway.site.secret import read_secret
+from gateway.site.settings import Settings
 from gateway.uplink.envelope import client_id
 from gateway.uplink.limits import Limits
 from gateway.uplink.notice import UplinkFault, fault

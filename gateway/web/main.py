@@ -16,8 +16,8 @@ import uvicorn
 
 from engine.errors import GatewayError
 from gateway.live import LiveReader
-from gateway.secret_file import read_secret
-from gateway.settings import Settings, Web
+from gateway.site.secret import read_secret
+from gateway.site.settings import Settings, Web
 from gateway.store.reader import LedgerReader
 from gateway.uplink.account import read_state
 from gateway.web.api import build_api

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from engine.errors import StoreError
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.store.rows import Row
 from gateway.timespan import day_bounds, local_date, utc_text
 from gateway.web.load import read_curve

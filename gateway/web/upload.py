@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 
 State = Literal[
     "none", "up_to_date", "catching_up", "connecting", "offline", "refused", "nobody", "stopped", "never"

@@ -14,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from drivers.block import BlockDecoder, Field
 from drivers.decode import Converter
 from drivers.profile import layout_for, parse_profile
-from gateway.profiles import profile_texts
+from gateway.site.profiles import profile_texts
 
 _SPAN = {"1": (0, 1), "Hz": (49.9, 50.1), "V": (228, 232), "A": (0, 60)}
 

@@ -22,8 +22,8 @@ from pymodbus.client import AsyncModbusTcpClient
 from drivers.bus import MeterPoint
 from drivers.modbus import ModbusBus
 from drivers.profile import layout_for
-from gateway.profiles import load_profile
-from gateway.settings import Bus
+from gateway.site.profiles import load_profile
+from gateway.site.settings import Bus
 
 POLLS = 2000
 

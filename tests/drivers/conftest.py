@@ -14,7 +14,7 @@ import pytest
 from drivers.bus import MeterPoint
 from drivers.modbus import ModbusBus
 from drivers.profile import MeterProfile, layout_for
-from gateway.settings import Bus
+from gateway.site.settings import Bus
 
 # What to send for a request: pieces of (delay in seconds, bytes). Nothing = silence.
 Script = Callable[[bytes], list[tuple[float, bytes]]]

@@ -12,7 +12,7 @@ from drivers.block import BlockDecoder, Field
 from drivers.decode import Converter
 from drivers.guard import Request, State, check_rtu, check_tcp
 from drivers.profile import layout_for
-from gateway.profiles import load_profile, profile_texts
+from gateway.site.profiles import load_profile, profile_texts
 
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 METERS = sorted(path.stem for path in GOLDEN.glob("*.toml"))

@@ -16,8 +16,8 @@ from drivers.profile import MeterProfile, parse_profile
 from drivers.registry import open_bus
 from engine.errors import BadFrame, ConfigError, LinkDown, NoReply, Refused
 from engine.reading import Quality
-from gateway.profiles import load_profile
-from gateway.settings import Bus
+from gateway.site.profiles import load_profile
+from gateway.site.settings import Bus
 
 Listening = Callable[[str], Awaitable[Any]]
 TWO_BLOCKS = parse_profile(

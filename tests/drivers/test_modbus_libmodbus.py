@@ -12,7 +12,7 @@ import pytest
 
 from drivers.decode import Converter
 from engine.errors import Refused
-from gateway.profiles import load_profile
+from gateway.site.profiles import load_profile
 
 SOURCE = Path(__file__).with_name("libmodbus_meter.c")
 

@@ -14,7 +14,7 @@ import serial
 
 from drivers.modbus import ModbusBus
 from engine.errors import BadFrame, LinkDown, NoReply
-from gateway.settings import Bus
+from gateway.site.settings import Bus
 
 TIOCGEXCL = 0x80045440  # Linux: is the terminal held exclusively?
 Listening = Callable[[str], Awaitable[Any]]

@@ -9,7 +9,7 @@ import uvloop
 
 from drivers.modbus import ModbusBus
 from engine.errors import NoReply
-from gateway.settings import Bus
+from gateway.site.settings import Bus
 
 
 async def scenario(protocol: str, peer: Any, frames: Any) -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from drivers.plan import paying_gap, plan, rtu_ms, tcp_ms
 from drivers.profile import MeterProfile, parse_profile
-from gateway.profiles import load_profile, profile_texts
+from gateway.site.profiles import load_profile, profile_texts
 
 QUANTITIES = [f"voltage_l{n}_n" for n in (1, 2, 3)] + [f"current_l{n}" for n in (1, 2, 3)] + [
     "active_power", "reactive_power", "apparent_power", "power_factor", "active_energy_import", "active_energy_export",

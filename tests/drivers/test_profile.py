@@ -9,7 +9,7 @@ import pytest
 from drivers.decode import Converter
 from drivers.profile import layout_for, moduli_mwh, parse_profile, resolution_mwh
 from engine.errors import ConfigError
-from gateway.profiles import load_profile, nearest, profile_texts
+from gateway.site.profiles import load_profile, nearest, profile_texts
 
 HEAD = 'vendor = "V"\nmodel = "M"\nprotocols = ["modbus-rtu"]\n'
 POWER = '{ quantity = "active_power", address = 10, type = "int32" }'

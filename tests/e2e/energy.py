@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.ledger import Engine
 from gateway.collect.points import metered
-from gateway.config_file import load
+from gateway.site.file import load
 from gateway.store.reader import LedgerReader
 
 COUNTERS = {

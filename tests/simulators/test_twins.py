@@ -10,7 +10,7 @@ from drivers.decode import Converter
 from drivers.modbus import ModbusBus
 from drivers.profile import MeterProfile, layout_for, parse_profile
 from engine.quantity import QUANTITIES
-from gateway.settings import Meter, Settings
+from gateway.site.settings import Meter, Settings
 from simulators.factory import demo_plant
 from simulators.physics import SUBUNITS
 from simulators.register_map import profiles_dir

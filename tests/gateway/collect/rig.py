@@ -15,7 +15,7 @@ from gateway.collect.hold import Hold
 from gateway.collect.pipeline import Pipeline
 from gateway.collect.points import metered
 from gateway.collect.start import attributions, factor_refs, first_events, opening, recall
-from gateway.config_file import parse
+from gateway.site.file import parse
 from gateway.store.commit import Boot
 from gateway.store.log import Ledger
 from gateway.store.reader import LedgerReader

@@ -22,7 +22,7 @@ sys.path.insert(0, str(HERE))  # the modules beside the tests, in every import m
 
 from paper_ledger import PaperLedger, write  # noqa: E402
 
-from gateway.settings import Settings  # noqa: E402
+from gateway.site.settings import Settings  # noqa: E402
 from gateway.uplink.limits import Limits  # noqa: E402
 from gateway.uplink.main import run_uplink  # noqa: E402
 

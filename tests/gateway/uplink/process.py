@@ -10,7 +10,7 @@ from pathlib import Path
 
 from paper_ledger import PaperLedger
 
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.uplink.limits import Limits
 from gateway.uplink.main import run_uplink
 

@@ -17,8 +17,8 @@ import pytest
 from engine.event import Event
 from engine.interval import IntervalRow
 from engine.reading import Column, Layout, Reading
-from gateway.config_file import load
-from gateway.settings import Settings
+from gateway.site.file import load
+from gateway.site.settings import Settings
 from gateway.store.commit import Boot, Commit
 from gateway.store.log import Ledger
 from gateway.store.rows import Attribution

@@ -17,7 +17,7 @@ from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
-from gateway.settings import Settings
+from gateway.site.settings import Settings
 from gateway.web.main import run_web
 
 FLAGS = (

@@ -8,12 +8,12 @@ import pytest
 from pydantic import ValidationError
 
 from engine.errors import ConfigError
-from gateway.check import problems_for
-from gateway.config_file import parse
-from gateway.factors import load_factor, load_factors
-from gateway.settings import Mqtt, Settings, Site, Store, Web, text_digest
+from gateway.site.check import problems_for
+from gateway.site.factors import load_factor, load_factors
+from gateway.site.file import parse
+from gateway.site.settings import Mqtt, Settings, Site, Store, Web, text_digest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 OWN = '[site]\nid = "a"\n[[meter]]\nid = "m"\nhost = "{}"\nprotocol = "{}"\naddress = 1\nprofile = "p"\n'
 
 
@@ -111,7 +111,7 @@ def test_all_three_processes_judge_alike_but_for_their_own_secrets(tmp_path: Pat
 
 def test_reading_a_configuration_loads_neither_kernels_nor_wire() -> None:
     code = (
-        "import sys, gateway.check, gateway.last_good; "
+        "import sys, gateway.site.check, gateway.site.last_good; "
         "print([m for m in ('numba', 'c104', 'pymodbus') if m in sys.modules])"
     )
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)

@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from gateway.cli.config import as_toml
-from gateway.config_file import load, parse
-from gateway.config_schema import schema_text
-from gateway.config_words import LISTS, SINGLE
-from gateway.problem import SiteFileError
-from gateway.settings import Settings
+from gateway.site.file import load, parse
+from gateway.site.problem import SiteFileError
+from gateway.site.schema import schema_text
+from gateway.site.settings import Settings
+from gateway.site.words import LISTS, SINGLE
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "config" / "site.example.toml"
 BAD = '[site]\nid = "a"\n[[meter]]\nid = "m"\nadress = 1\n'
 UNKNOWN = (
@@ -155,7 +155,7 @@ def test_ratios_powers_and_a_gateways_line_survive_config_show() -> None:
 
 def test_the_shipped_schema_is_up_to_date() -> None:
     shipped = (ROOT / "config/site.schema.json").read_text()
-    assert shipped == schema_text(), "python -m gateway.config_schema > config/site.schema.json"
+    assert shipped == schema_text(), "python -m gateway.site.schema > config/site.schema.json"
 
 
 def test_the_schema_speaks_toml() -> None:

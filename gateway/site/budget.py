@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from drivers.plan import ReadPlan, paying_gap, plan, rtu_ms, tcp_ms
 from drivers.profile import MAX_REGISTERS, MeterProfile
-from gateway.plant import DAY_MS, Bus
-from gateway.settings import Settings
+from gateway.site.plant import DAY_MS, Bus
+from gateway.site.settings import Settings
 
 TIGHT = 0.8
 # The intervals that people write; all divide a day.

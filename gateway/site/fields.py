@@ -18,7 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from gateway import units
+from gateway.site import units
 
 ID = r"^[a-z0-9][a-z0-9-]{0,39}$"
 

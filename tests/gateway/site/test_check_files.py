@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError
-from gateway.check_files import file_problems, own_file_problems
-from gateway.config_file import parse
-from gateway.problem import Problem, with_lines
-from gateway.secret_file import read_secret
-from gateway.settings import Settings
+from gateway.site.check_files import file_problems, own_file_problems
+from gateway.site.file import parse
+from gateway.site.problem import Problem, with_lines
+from gateway.site.secret import read_secret
+from gateway.site.settings import Settings
 
 TEXT = """\
 [site]

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.config_file import parse
-from gateway.problem import SiteFileError
+from gateway.site.file import parse
+from gateway.site.problem import SiteFileError
 
 GOOD = """\
 [site]

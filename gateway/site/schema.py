@@ -1,6 +1,6 @@
 """The JSON Schema of site.toml, for editors that complete and check while one types.
 
-Write it anew after a change of the settings: python -m gateway.config_schema > config/site.schema.json
+Write it anew after a change of the settings: python -m gateway.site.schema > config/site.schema.json
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ import json
 import sys
 from typing import Any
 
-from gateway import units
-from gateway.settings import Settings
+from gateway.site import units
+from gateway.site.settings import Settings
 
 
 def schema_text() -> str:

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gateway.fields import ID
-from gateway.plant import ADDRESSES, TCP_PORTS
-from gateway.problem import Problem, nearest
-from gateway.settings import Settings
+from gateway.site.fields import ID
+from gateway.site.plant import ADDRESSES, TCP_PORTS
+from gateway.site.problem import Problem, nearest
+from gateway.site.settings import Settings
 
 Raw = Mapping[str, Any]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from engine.carbon import Factor, parse_factors
 from engine.errors import ConfigError
 from gateway.paths import data_dir
-from gateway.problem import nearest
+from gateway.site.problem import nearest
 
 # Which factors an accounting profile may use, by their scope. The market-based figure falls back on the grid average.
 SCOPES = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import ConfigError
-from gateway.toml_lines import Where, line_of, lines_of
+from gateway.site.toml_lines import Where, line_of, lines_of
 
 
 @dataclass(frozen=True, slots=True)

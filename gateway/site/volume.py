@@ -13,8 +13,8 @@ from engine.carbon import Factor, co2_ng
 from engine.interval import IntervalRow
 from engine.quantity import QUANTITIES
 from engine.reading import Column, Layout, Reading
-from gateway.plant import DAY_MS, Meter
-from gateway.settings import Settings
+from gateway.site.plant import DAY_MS, Meter
+from gateway.site.settings import Settings
 from gateway.store.rows import Emission, Row, StoredInterval, interval_row, reading_row
 from gateway.uplink.envelope import Cut, Head, cut_columns, cut_objects, live
 from gateway.uplink.limits import Limits

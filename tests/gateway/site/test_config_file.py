@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from engine.errors import ConfigError
-from gateway.config_file import find, load, parse, read_text
-from gateway.problem import SiteFileError
-from gateway.settings import text_digest
-from gateway.toml_lines import Where, line_of, lines_of
+from gateway.site.file import find, load, parse, read_text
+from gateway.site.problem import SiteFileError
+from gateway.site.settings import text_digest
+from gateway.site.toml_lines import Where, line_of, lines_of
 
 SITE = '[site]\nid = "plant-7"\n'
 
@@ -26,7 +26,7 @@ def test_a_named_file_comes_before_all_others(tmp_path: Path, monkeypatch: pytes
 
 def test_no_configuration_at_all_tells_how_to_write_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gateway.config_file.PLACES", (Path("site.toml"),))
+    monkeypatch.setattr("gateway.site.file.PLACES", (Path("site.toml"),))
     with pytest.raises(ConfigError) as caught:
         find(None, {})
     assert "wattledger config example > site.toml" in caught.value.hint

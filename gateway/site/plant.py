@@ -8,8 +8,8 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from gateway.fields import DurationMs, Host, Id, Port, PowerMw, Protocol, Ratio, Role, Table, Words, refuse
-from gateway.units import duration_text
+from gateway.site.fields import DurationMs, Host, Id, Port, PowerMw, Protocol, Ratio, Role, Table, Words, refuse
+from gateway.site.units import duration_text
 
 __all__ = ["TCP_PORTS", "Bus", "Meter", "Protocol", "Role", "own_bus_id"]
 

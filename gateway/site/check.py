@@ -9,15 +9,15 @@ from drivers.decode import energy_source
 from drivers.profile import MeterProfile, layout_for, parse_profile
 from engine.carbon import Factor
 from engine.errors import ConfigError
-from gateway.budget import TIGHT, BusLoad, MeterPlan, bus_loads, meter_plans
-from gateway.check_files import own_file_problems
-from gateway.factors import SCOPES, load_factors, nearest_factors
-from gateway.plant import Meter
-from gateway.problem import Problem
-from gateway.profiles import nearest, profile_texts
-from gateway.settings import Settings
-from gateway.units import duration_text
-from gateway.volume import StreamVolume, volumes
+from gateway.site.budget import TIGHT, BusLoad, MeterPlan, bus_loads, meter_plans
+from gateway.site.check_files import own_file_problems
+from gateway.site.factors import SCOPES, load_factors, nearest_factors
+from gateway.site.plant import Meter
+from gateway.site.problem import Problem
+from gateway.site.profiles import nearest, profile_texts
+from gateway.site.settings import Settings
+from gateway.site.units import duration_text
+from gateway.site.volume import StreamVolume, volumes
 
 
 @dataclass(frozen=True, slots=True)

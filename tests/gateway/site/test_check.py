@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from engine.carbon import Factor
-from gateway.check import CheckReport, check, check_here
-from gateway.config_file import parse
-from gateway.factors import load_factors
-from gateway.problem import with_lines
-from gateway.profiles import profile_texts
-from gateway.units import duration_text
+from gateway.site.check import CheckReport, check, check_here
+from gateway.site.factors import load_factors
+from gateway.site.file import parse
+from gateway.site.problem import with_lines
+from gateway.site.profiles import profile_texts
+from gateway.site.units import duration_text
 
 FILE = Path("/etc/wattledger/site.toml")
 TEXTS = profile_texts()

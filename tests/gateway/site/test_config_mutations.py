@@ -6,12 +6,12 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.check import check_here
-from gateway.config_file import parse
-from gateway.problem import SiteFileError, with_lines
-from gateway.settings import Settings
+from gateway.site.check import check_here
+from gateway.site.file import parse
+from gateway.site.problem import SiteFileError, with_lines
+from gateway.site.settings import Settings
 
-EXAMPLE = (Path(__file__).parents[2] / "config/site.example.toml").read_text()
+EXAMPLE = (Path(__file__).parents[3] / "config/site.example.toml").read_text()
 FILE = Path("/etc/wattledger/site.toml")
 SLIPS = [
     '"', "'", "[", "]", "{", "}", "=", ".", "#", "\n", "\\", '"""', "'''", "[[", "]]", "\t", "\r", "-", ",", "1", "ä",

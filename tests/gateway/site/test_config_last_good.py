@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import ConfigError, StoreError
-from gateway.config_file import load
-from gateway.last_good import copy_path, keep_last_good, load_or_last_good
-from gateway.problem import Problem, SiteFileError
-from gateway.settings import Settings
+from gateway.site.file import load
+from gateway.site.last_good import copy_path, keep_last_good, load_or_last_good
+from gateway.site.problem import Problem, SiteFileError
+from gateway.site.settings import Settings
 
 FIRST = '[site]\nid = "plant-7"\n[store]\npath = "data"\n'
 SECOND = FIRST.replace("plant-7", "plant-8")

@@ -14,12 +14,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from engine.errors import ConfigError
-from gateway.config_rules import own_bus_clashes, rules
-from gateway.config_words import LISTS, SINGLE, near_or_all, problem_of, syntax_problem
-from gateway.fields import Table
-from gateway.problem import Problem, SiteFileError, with_lines
-from gateway.settings import Settings
-from gateway.toml_lines import Where
+from gateway.site.fields import Table
+from gateway.site.problem import Problem, SiteFileError, with_lines
+from gateway.site.rules import own_bus_clashes, rules
+from gateway.site.settings import Settings
+from gateway.site.toml_lines import Where
+from gateway.site.words import LISTS, SINGLE, near_or_all, problem_of, syntax_problem
 
 PLACES = (Path("site.toml"), Path("/etc/wattledger/site.toml"))
 SIZE_MAX = 1 << 20

@@ -8,12 +8,12 @@ from typing import Any
 
 from pydantic_core import ErrorDetails
 
-from gateway.fields import Table
-from gateway.plant import Bus, Meter
-from gateway.problem import Problem, nearest
-from gateway.settings import Carbon, Mqtt, Site, Store, Web
-from gateway.toml_lines import Where
-from gateway.units import shown
+from gateway.site.fields import Table
+from gateway.site.plant import Bus, Meter
+from gateway.site.problem import Problem, nearest
+from gateway.site.settings import Carbon, Mqtt, Site, Store, Web
+from gateway.site.toml_lines import Where
+from gateway.site.units import shown
 
 SINGLE: dict[str, type[Table]] = {"site": Site, "store": Store, "mqtt": Mqtt, "web": Web, "carbon": Carbon}
 LISTS: dict[str, type[Table]] = {"bus": Bus, "meter": Meter}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.units import duration_ms, duration_text, power_mw, power_text, ratio, ratio_text, shown
+from gateway.site.units import duration_ms, duration_text, power_mw, power_text, ratio, ratio_text, shown
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from gateway.check import check_here
-from gateway.config_file import parse
-from gateway.volume import StreamVolume
+from gateway.site.check import check_here
+from gateway.site.file import parse
+from gateway.site.volume import StreamVolume
 
 SITE = '[site]\nid = "plant-7"\n'
 BUS = '[[bus]]\nid = "hall"\nprotocol = "modbus-tcp"\nhost = "10.0.0.7"\n'
@@ -64,8 +64,8 @@ def test_a_month_is_thirty_days_of_ten_to_the_six() -> None:
 @pytest.mark.parametrize("profile", ["abb-b23", "chint-dtsu666", "schneider-iem3155"])
 def test_every_quantity_of_a_profile_is_in_the_sample(profile: str) -> None:
     from drivers.profile import parse_profile
-    from gateway.profiles import profile_texts
-    from gateway.volume import _sample_reading
+    from gateway.site.profiles import profile_texts
+    from gateway.site.volume import _sample_reading
 
     settings = parse(
         SITE + BUS + f'[[meter]]\nid = "m"\nbus = "hall"\naddress = 1\nprofile = "{profile}"\n', Path("site.toml")

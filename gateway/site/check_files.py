@@ -6,9 +6,9 @@ import os
 from pathlib import Path
 
 from engine.errors import ConfigError
-from gateway.problem import Problem
-from gateway.secret_file import exposed_to_others, read_secret
-from gateway.settings import Settings
+from gateway.site.problem import Problem
+from gateway.site.secret import exposed_to_others, read_secret
+from gateway.site.settings import Settings
 
 USERS = {"mqtt": "wattledger-uplink", "web": "wattledger-web"}
 

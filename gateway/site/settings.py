@@ -1,4 +1,4 @@
-"""site.toml: the model of everything a human configures. Reading and refusing stand in config_file.py."""
+"""site.toml: the model of everything a human configures. Reading and refusing stand in file.py."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
-from gateway import units
-from gateway.fields import CarbonProfile, DurationMs, FilePath, Id, Stream, Table, Words, refuse, unique
-from gateway.plant import Bus, Meter, Protocol, Role, own_bus_id
+from gateway.site import units
+from gateway.site.fields import CarbonProfile, DurationMs, FilePath, Id, Stream, Table, Words, refuse, unique
+from gateway.site.plant import Bus, Meter, Protocol, Role, own_bus_id
 
 __all__ = [
     "Bus", "Carbon", "Meter", "Mqtt", "Protocol", "Role", "Settings", "Site", "Store", "Web", "own_bus_id",
@@ -179,7 +179,7 @@ class Carbon(Table):
 
 
 class Settings(Table):
-    """The whole file. What needs two tables stands in config_rules.py, profiles and bus time in check.py."""
+    """The whole file. What needs two tables stands in rules.py, profiles and bus time in check.py."""
 
     site: Site
     store: Store = Store()
@@ -193,7 +193,7 @@ class Settings(Table):
     _file: Path | None = PrivateAttr(None)
 
     def read_from(self, file: Path, text: str) -> Settings:
-        """Remember where this came from; config_file.py calls it once."""
+        """Remember where this came from; file.py calls it once."""
         self._file, self._text = file, text
         return self
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Literal
 
 from engine.errors import ConfigError, GatewayError, StoreError
-from gateway.config_file import load, parse, read_text
-from gateway.problem import Problem, SiteFileError, with_lines
-from gateway.settings import Settings
+from gateway.site.file import load, parse, read_text
+from gateway.site.problem import Problem, SiteFileError, with_lines
+from gateway.site.settings import Settings
 
 Process = Literal["collect", "uplink", "web"]
 Judge = Callable[[Settings], Sequence[Problem]]

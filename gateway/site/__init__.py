@@ -1,0 +1,1 @@
+"""site.toml and what it names: reading, refusing, checking; profiles and emission factors on the disk."""
