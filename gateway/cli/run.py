@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import asyncio
+import os
 import subprocess
 import sys
-from pathlib import Path
 
 from gateway.supervisor import Supervisor
 
@@ -29,4 +28,4 @@ def supervise(config: str | None) -> int:
     if checked.returncode:
         return checked.returncode
     path = checked.stdout.strip().splitlines()[-1]
-    return asyncio.run(Supervisor(str(Path(path).resolve())).run())
+    return Supervisor(os.path.abspath(path)).run()

@@ -118,7 +118,7 @@ class Pipeline:
         self._released = True
 
     def step(self) -> None:
-        """Feed what arrived to the engine; show the newest reading of each meter."""
+        """Feed what arrived to the engine; show what came."""
         fresh, self._fresh = self._fresh, []
         if not fresh:
             return
@@ -137,8 +137,9 @@ class Pipeline:
         closed = self._engine.ingest(samples)
         self._pending.intervals += closed.intervals
         self._pending.events += [event_of(c) for c in closed.continuity if c.kind != "late"]
-        for reading in {r.meter: r for r, _ in fresh if r.meter in self._meters}.values():
-            self._show(reading)
+        for reading, _ in fresh:
+            if reading.meter in self._meters:
+                self._show(reading)  # each of them: an IEC 104 meter is complete only after several
 
     def _in_order(self, reading: Reading, values: EngineValues) -> bool:
         """False for a time-tagged reading that is older than one of the same counters before it."""
