@@ -7,6 +7,7 @@ temporary name and renamed, so nobody sees half of one.
 from __future__ import annotations
 
 import json
+import logging
 import os
 import secrets
 import time
@@ -17,6 +18,7 @@ from typing import Any
 
 from engine.errors import GatewayError, NotRunning
 
+log = logging.getLogger("wattledger.inbox")
 MAX_BYTES = 65_536
 MAX_WAITING = 100
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -79,8 +81,11 @@ class Inbox:
         for name in names[:MAX_WAITING]:
             path = self.store / "inbox" / name
             answer = await self._serve(path)
-            write_json(self.runtime / "answer" / name, answer)
-            path.unlink(missing_ok=True)
+            try:
+                path.unlink(missing_ok=True)
+                write_json(self.runtime / "answer" / name, answer)
+            except OSError as error:
+                log.error("%s cannot be answered: %s; see: df -h %s %s", name, error.strerror, self.store, self.runtime)
         return len(names[:MAX_WAITING])
 
     async def _serve(self, path: Path) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from gateway.process import run_process
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("collect", help="one of the three processes")
+    parser = commands.add_parser("collect", help="poll the meters into the ledger")
     parser.add_argument("-c", "--config", metavar="FILE", help="site.toml")
     parser.set_defaults(func=run)
 

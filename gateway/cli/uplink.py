@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import argparse
 
-import gateway.lean  # noqa: F401  # before anything that brings sqlite-utils
-from gateway.process import Frame, run_process
-from gateway.uplink.main import run_uplink
+from gateway.lean import without_numpy
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("uplink", help="one of the three processes")
+    parser = commands.add_parser("uplink", help="deliver the ledger over MQTT")
     parser.add_argument("-c", "--config", metavar="FILE", help="site.toml")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    return run_process("uplink", args.config, _work)
+    without_numpy()
+    from gateway.process import Frame, run_process
+    from gateway.uplink.main import run_uplink
 
+    async def work(frame: Frame) -> None:
+        frame.ready()
+        await run_uplink(frame.settings, stop=frame.stop)
 
-async def _work(frame: Frame) -> None:
-    frame.ready()
-    await run_uplink(frame.settings, stop=frame.stop)
+    return run_process("uplink", args.config, work)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import argparse
 
-import gateway.lean  # noqa: F401  # before anything that brings sqlite-utils
-from gateway.process import Frame, run_process
-from gateway.web.main import run_web
+from gateway.lean import without_numpy
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    parser = commands.add_parser("web", help="one of the three processes")
+    parser = commands.add_parser("web", help="serve page and API")
     parser.add_argument("-c", "--config", metavar="FILE", help="site.toml")
     parser.set_defaults(func=run)
 
 
 def run(args: argparse.Namespace) -> int:
-    return run_process("web", args.config, _work)
+    without_numpy()
+    from gateway.process import Frame, run_process
+    from gateway.web.main import run_web
 
+    async def work(frame: Frame) -> None:
+        await run_web(frame.settings, stop=frame.stop, ready=lambda _address: frame.ready())
 
-async def _work(frame: Frame) -> None:
-    await run_web(frame.settings, stop=frame.stop, ready=lambda _address: frame.ready())
+    return run_process("web", args.config, work)

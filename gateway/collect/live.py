@@ -5,6 +5,7 @@ Rewritten by atomic rename; readers look every 200 ms. Live topic, SSE and `read
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from gateway.collect.points import Metered
 from gateway.store.rows import FactorRef, reading_row, scaled, utc_ms
 from gateway.timespan import day_bounds, local_date
 
+log = logging.getLogger("wattledger.collect")
 HEARTBEAT_MS = 1000
 
 
@@ -92,6 +94,7 @@ class Live:
         self._last: dict[str, Reading] = {}  # of meters whose answers are sparse
         self._payloads: dict[str, orjson.Fragment] = {}
         self._written_ms = 0
+        self._writable = True
         path.parent.mkdir(parents=True, exist_ok=True)
 
     def show(self, reading: Reading) -> None:
@@ -116,7 +119,10 @@ class Live:
     def write(
         self, now_ms: int, buses: Mapping[str, Any], trouble: Mapping[str, Any], health: Mapping[str, Any]
     ) -> None:
-        """Replace the file if something changed, and once a second all the same. Droppable: no fsync."""
+        """Replace the file if something changed, and once a second all the same. Droppable: no fsync.
+
+        A disk that does not take it is told once and costs no reading.
+        """
         if not self._changed and now_ms - self._written_ms < HEARTBEAT_MS:
             return
         changed, self._changed = self._changed, {}
@@ -126,9 +132,15 @@ class Live:
             "v": 1, "t": utc_ms(now_ms), "boot": self._boot, "meters": self._payloads, "buses": buses,
             "trouble": trouble, "health": health,
         }  # fmt: skip
-        self._fresh.write_bytes(orjson.dumps(body))
-        os.replace(self._fresh, self._path)
-        self._written_ms = now_ms
+        try:
+            self._fresh.write_bytes(orjson.dumps(body))
+            os.replace(self._fresh, self._path)
+        except OSError as error:
+            if self._writable:
+                log.error("%s: %s; see what fills it: df -h %s", self._path, error.strerror, self._path.parent)
+            self._writable = False
+            return
+        self._writable, self._written_ms = True, now_ms
 
     def remove(self) -> None:
         """After a clean stop nothing is live."""

@@ -113,7 +113,7 @@ class Collect:
                 lock.take("collect")
                 break
             except LinkDown as error:
-                self._watch.bus(bus_id, False, str(error), self._clock.now_ms())
+                self._watch.bus(bus_id, False, str(error), self._clock.now_ms(), error.hint)
                 for m in mine:
                     self._account.missed(m.meter.id, int(BUS_RETRY_S * 1000) // m.meter.interval, "bus")
                 await asyncio.sleep(BUS_RETRY_S)

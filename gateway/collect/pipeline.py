@@ -72,6 +72,7 @@ class Pipeline:
         self._clock_rows: list[ClockRow] = []
         self._newest: dict[str, list[int]] = {}  # per meter, of each of EngineValues
         self._late: Counter[str] = Counter()
+        self._one_writer = asyncio.Lock()
         self.lost = 0
 
     def deliver(self, answer: Answer) -> bool:
@@ -184,17 +185,24 @@ class Pipeline:
         self._released, self._clock_rows = False, []
 
     async def write(self) -> None:
-        """Write the queued commits, oldest first. A refused one stays and is retried at the next cut."""
-        while len(self._backlog):
-            try:
-                await asyncio.to_thread(self._ledger.commit, self._backlog.oldest())
-            except StoreError as error:
-                self._refused(error)
-                return
-            self._backlog.done()
-        if self._disk_full:
-            self._disk_full = False
-            self.tell(Event(self._clock.now_ms(), "disk_ok", data={"lost": self.lost}))
+        """Write the queued commits, oldest first. A refused one stays and is retried at the next cut.
+
+        Cancelling it stops the waiting, not the writing: what the thread has begun must not be written again.
+        """
+        await asyncio.shield(self._drain())
+
+    async def _drain(self) -> None:
+        async with self._one_writer:
+            while len(self._backlog):
+                try:
+                    await asyncio.to_thread(self._ledger.commit, self._backlog.oldest())
+                except StoreError as error:
+                    self._refused(error)
+                    return
+                self._backlog.done()
+            if self._disk_full:
+                self._disk_full = False
+                self.tell(Event(self._clock.now_ms(), "disk_ok", data={"lost": self.lost}))
 
     def _refused(self, error: StoreError) -> None:
         now_ms = self._clock.now_ms()

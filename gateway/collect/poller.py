@@ -136,7 +136,7 @@ class Poller:
         self._account.polled(point.id, answered=False, valid=False, cause=error.cause)
         self._watch.failed(point.id, point.interval_ms, error, now_ms)
         if isinstance(error, LinkDown):
-            self._watch.bus(self.bus.id, False, str(error), now_ms)
+            self._watch.bus(self.bus.id, False, str(error), now_ms, error.hint)
             self._link_backoff.failed(now_ms)
         else:
             backoff.failed(now_ms)

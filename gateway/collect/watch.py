@@ -53,11 +53,12 @@ class Watch:
             kind = "bad_answer" if isinstance(error, BadFrame | Refused) else "meter_silent"
             self.tell(Event(health.since_ms, kind, meter=meter, data={"reason": str(error), "hint": error.hint}))
 
-    def bus(self, bus: str, up: bool, reason: str, now_ms: int) -> None:
+    def bus(self, bus: str, up: bool, reason: str, now_ms: int, hint: str = "") -> None:
         health = self.buses.setdefault(bus, _Health())
         if not up and not health.told:
-            health.told, health.since_ms, health.reason = True, now_ms, reason
-            self.tell(Event(now_ms, "bus_down", bus=bus, data={"reason": reason}))
+            health.told, health.since_ms = True, now_ms
+            data = {"reason": reason, "hint": hint} if hint else {"reason": reason}
+            self.tell(Event(now_ms, "bus_down", bus=bus, data=data))
         elif up and health.told:
             self.buses[bus] = _Health()
             seconds = (now_ms - health.since_ms) // 1000
