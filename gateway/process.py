@@ -12,7 +12,7 @@ from pathlib import Path
 
 import uvloop
 
-from engine.errors import StoreError
+from engine.errors import ConfigError, StoreError
 from gateway.notify import notify, status_line, watchdog_s
 from gateway.site.check import problems_for
 from gateway.site.file import find
@@ -25,11 +25,15 @@ Work = Callable[["Frame"], Awaitable[None]]
 
 
 class Frame:
-    """What a process is given: its settings, when to stop, and whom to tell that it is ready."""
+    """What a process is given: its settings, when to stop, and whom to tell that it is ready.
+
+    `on_rejected` is called when a configuration handed over at run time is refused.
+    """
 
     def __init__(self, name: Process, file: Path) -> None:
         self._name, self._file = name, file
         self.stop = asyncio.Event()
+        self.on_rejected: Callable[[ConfigError], None] | None = None
         self.settings, self.rejected = load_or_last_good(file, name, problems_for(name))
         if self.rejected is not None:
             log.error("running on the last good configuration: %s", self.rejected)
@@ -50,6 +54,8 @@ class Frame:
         if self.rejected is not None:
             log.error("the new configuration is rejected: %s", self.rejected)
             notify("READY=1", status_line(REJECTED))
+            if self.on_rejected is not None:
+                self.on_rejected(self.rejected)
             return None
         self.settings = settings
         return settings

@@ -6,7 +6,7 @@ import asyncio
 
 from drivers.bus import Answer, ListeningBus, MeterPoint
 from drivers.decode import Converter
-from engine.errors import DriverError
+from engine.errors import DriverError, LinkDown
 from gateway.clock import Clock
 from gateway.collect.account import Account
 from gateway.collect.poller import BusFigures, Sink
@@ -15,10 +15,17 @@ from gateway.collect.watch import Watch
 
 
 class Listener:
-    """Listens to one bus until cancelled."""
+    """Listens to one bus until cancelled. `hint`: the command that shows why a link is down."""
 
     def __init__(
-        self, bus: ListeningBus, points: list[MeterPoint], clock: Clock, sink: Sink, account: Account, watch: Watch
+        self,
+        bus: ListeningBus,
+        points: list[MeterPoint],
+        clock: Clock,
+        sink: Sink,
+        account: Account,
+        watch: Watch,
+        hint: str = "",
     ) -> None:
         self.bus = bus
         self.points = {point.id: point for point in points}
@@ -27,7 +34,7 @@ class Listener:
         self._schedule = Schedule({p.id: p.interval_ms for p in points}, clock.now_ms())
         self._counters = {p.id: Converter(p.layout).mode != "integrate" for p in points}
         self._valid_since_tick: set[str] = set()
-        self._up = False
+        self._up, self._reason, self._hint = False, "not connected yet", hint
 
     def realign(self) -> None:
         """The clock was stepped."""
@@ -44,8 +51,8 @@ class Listener:
         self._watch.answered(answer.meter, self._clock.now_ms())
 
     def _state(self, up: bool, reason: str) -> None:
-        self._up = up
-        self._watch.bus(self.bus.id, up, reason, self._clock.now_ms())
+        self._up, self._reason = up, reason
+        self._watch.bus(self.bus.id, up, reason, self._clock.now_ms(), self._hint)
 
     async def _tick(self) -> None:
         while True:
@@ -60,6 +67,8 @@ class Listener:
             self.figures.skipped += tick.skipped
             if not self._up:
                 self._account.missed(point.id, 1, "bus")
+                down = LinkDown(self._reason, hint=self._hint)
+                self._watch.failed(point.id, point.interval_ms, down, self._clock.now_ms())
             elif self._counters[point.id]:
                 await self._interrogate(point)
             else:

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from drivers.bus import ListeningBus, PolledBus
 from drivers.registry import open_bus
-from engine.errors import LinkDown
+from engine.errors import ConfigError, LinkDown
 from engine.event import Event
 from gateway.buslock import BusLock
 from gateway.clock import Clock
@@ -26,6 +26,7 @@ from gateway.collect.live import Live
 from gateway.collect.pipeline import Pipeline
 from gateway.collect.points import Metered, metered
 from gateway.collect.poller import Poller
+from gateway.collect.schedule import ticks_between
 from gateway.collect.start import attributions, factor_refs, first_events, new_epoch, opening, recall
 from gateway.collect.watch import Watch
 from gateway.inbox import Inbox
@@ -52,7 +53,7 @@ class Collect:
     def __init__(self, settings: Settings, clock: Clock, ledger: Ledger, boot: Boot, rejected: str) -> None:
         self._settings, self._clock = settings, clock
         runtime, store = settings.store.runtime_dir, settings.store.path
-        self._runtime = runtime
+        self._runtime, self._rejected = runtime, rejected
         self._meters = metered(settings)
         factors = factor_refs(settings)
         past = recall(store, self._meters, settings.site.energy_interval)
@@ -104,19 +105,17 @@ class Collect:
         await self._pipeline.write()
         self._live.remove()
 
+    def rejected(self, error: ConfigError) -> None:
+        """A new configuration was refused; this run goes on under its own."""
+        reason = str(error)
+        self._pipeline.tell(Event(self._clock.now_ms(), "config_rejected", data={"reason": reason}))
+        self._rejected = reason
+
     async def _bus(self, bus_id: str, order: int) -> None:
-        """Own the bus, then serve it; while a stranger has it, say so and try again."""
+        """Own the bus, then serve it."""
         lock = BusLock(self._runtime, bus_id)
         mine = [m for m in self._meters.values() if m.bus == bus_id]
-        while True:
-            try:
-                lock.take("collect")
-                break
-            except LinkDown as error:
-                self._watch.bus(bus_id, False, str(error), self._clock.now_ms(), error.hint)
-                for m in mine:
-                    self._account.missed(m.meter.id, int(BUS_RETRY_S * 1000) // m.meter.interval, "bus")
-                await asyncio.sleep(BUS_RETRY_S)
+        await self._own(bus_id, lock, mine)
         worker = self._worker(bus_id, mine, order)
         self._workers[bus_id] = worker
         try:
@@ -125,14 +124,34 @@ class Collect:
             del self._workers[bus_id]
             lock.release()
 
+    async def _own(self, bus_id: str, lock: BusLock, mine: list[Metered]) -> None:
+        """Take the lock; while a stranger has the bus, say so and try again."""
+        while True:
+            since_ms = self._clock.now_ms()
+            try:
+                lock.take("collect")
+            except LinkDown as error:
+                self._watch.bus(bus_id, False, str(error), since_ms, error.hint)
+                for m in mine:
+                    self._watch.failed(m.meter.id, m.meter.interval, error, since_ms)
+            else:
+                return
+            try:
+                await asyncio.sleep(BUS_RETRY_S)
+            finally:
+                now_ms = self._clock.now_ms()
+                for m in mine:
+                    self._account.missed(m.meter.id, ticks_between(m.meter.interval, since_ms, now_ms), "bus")
+
     def _worker(self, bus_id: str, mine: list[Metered], order: int) -> Poller | Listener:
         profiles = {m.profile.id: m.profile for m in mine}
-        wall_ms = self._clock.at_mono
-        bus = open_bus(self._settings.buses[bus_id], profiles, wall_ms=wall_ms)
+        of = self._settings.buses[bus_id]
+        bus = open_bus(of, profiles, wall_ms=self._clock.at_mono)
         points = [m.point for m in mine]
-        if self._settings.buses[bus_id].protocol == "iec104":
+        if of.protocol == "iec104":
             listening = cast(ListeningBus, bus)
-            return Listener(listening, points, self._clock, self._pipeline, self._account, self._watch)
+            hint = f"see whether the station listens: nc -zv {of.host} {of.tcp_port}"
+            return Listener(listening, points, self._clock, self._pipeline, self._account, self._watch, hint)
         polled = cast(PolledBus, bus)
         phase_ms = min(order // BUSES_AT_ONCE * SPREAD_MS, min(p.interval_ms for p in points) // 5)
         return Poller(polled, points, self._clock, self._pipeline, self._account, self._watch, phase_ms)
@@ -143,7 +162,8 @@ class Collect:
             await self._next(STEP_MS, STEP_OFFSET_MS)
             self._pipeline.step()
             figures = {bus: worker.figures.show(self._watch.bus_up(bus)) for bus, worker in self._workers.items()}
-            self._live.write(self._clock.now_ms(), figures, self._watch.trouble(), self._pipeline.health)
+            health = {**self._pipeline.health, "config_rejected": self._rejected}
+            self._live.write(self._clock.now_ms(), figures, self._watch.trouble(), health)
 
     async def _next(self, every_ms: int, offset_ms: int) -> None:
         """Sleep to the next point of the UTC grid of `every_ms`, moved by `offset_ms`."""
@@ -182,4 +202,6 @@ async def run_collect(frame: Frame) -> None:
     ledger = Ledger.open(store.path, site=site.id, gateway=site.gateway, now_ms=clock.now_ms())
     boot = Boot(ledger.next_boot_id, clock.now_ms(), version("wattledger"))
     with contextlib.closing(ledger):
-        await Collect(frame.settings, clock, ledger, boot, str(frame.rejected or "")).run(frame.stop, frame.ready)
+        collect = Collect(frame.settings, clock, ledger, boot, str(frame.rejected or ""))
+        frame.on_rejected = collect.rejected
+        await collect.run(frame.stop, frame.ready)

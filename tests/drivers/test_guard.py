@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ from drivers.guard import Request, State, Verdict, check_rtu, check_tcp, crc16
 
 ASKED = Request(5, 4, 72, 2)
 DATA = bytes.fromhex("46f12345")
-TOTAL = 100_000
+TOTAL = 100_000 * int(os.environ.get("SOAK", "1"))  # `make soak` multiplies
 CONTROL_EVERY = 8  # of each framing
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import signal
 import sqlite3
@@ -18,7 +19,8 @@ from tests.e2e.energy import compare
 from tests.e2e.rig import Broker, Child, Plant, Subscriber, free_port, settle, site_file, until, wattledger
 from tests.faults.probe import KEYS, digest
 
-KILLS = ("collect",) * 12 + ("uplink",) * 5 + ("web",) * 4
+SOAK = int(os.environ.get("SOAK", "1"))  # `make soak` multiplies
+KILLS = (("collect",) * 12 + ("uplink",) * 5 + ("web",) * 4) * SOAK
 COMMIT_MS = 1000
 
 
@@ -30,7 +32,7 @@ def _last_commit(store: Path) -> tuple[int, int]:
         return 0, 0
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(400 * SOAK)
 def test_what_was_committed_survives_every_kill(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(10**6)
     print(f"seed {seed}")
