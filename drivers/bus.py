@@ -6,6 +6,7 @@ sends by itself and is nudged (interrogated) at every tick. Both deliver `Answer
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -93,6 +94,11 @@ class PolledBus(Protocol):
     id: str
     connections: int  # how many polls may run at once (1 on a serial line)
 
+    @property
+    def discarded(self) -> Counter[str]:
+        """What came and was no answer, by fault."""
+        ...
+
     async def poll(self, point: MeterPoint) -> Answer:
         """Read every block of the meter's plan. Raises DriverError; a block that failed while the
         counters came leaves its columns None and sets Quality.PARTIAL."""
@@ -109,6 +115,11 @@ class ListeningBus(Protocol):
     """A wire that speaks by itself."""
 
     id: str
+
+    @property
+    def discarded(self) -> Counter[str]:
+        """What came and was no value, by reason."""
+        ...
 
     async def run(
         self,

@@ -17,6 +17,7 @@ from engine.steps import (
     MISSING_COMM,
     NET,
     NEVER,
+    OVERLAP,
     RESET,
     ROLLED,
     ROLLOVER,
@@ -29,14 +30,14 @@ PER_MS = 3_000_000  # mW / PER_MS = mWh per ms with a margin of 1.2
 SLACK_MWH = 10_000
 JITTER_LSB, SLACK_LSB = 2, 4
 REFRESH_MS = 60_000  # a register that moves in bursts may show at once what it held back so long
+GUESS_POLLS, GUESS_MS = 10, 60_000  # over a longer step a modulus that is not known is not guessed
 TRIES_MIN = 16  # readings of a counter that never settles before its baseline is moved by force
 HALF_MWH = 7_200_000  # 1 mWh in units of half a mW·ms, the unit of a trapezoid
 
 
-
 def limit_mwh(dev, c, t0, t):
     """The most energy that physics allows between t0 and t [mWh]."""
-    dt = max(t - t0, min(t - c["changed"], REFRESH_MS))
+    dt = max(t - t0 + c["spare_ms"], min(t - c["changed"], REFRESH_MS))
     slack = SLACK_MWH + SLACK_LSB * c["resolution"]
     return dev["basis"] // PER_MS * dt + dev["basis"] % PER_MS * dt // PER_MS + slack
 
@@ -57,10 +58,13 @@ def wraps(modulus, before, after, limit, nearness):
     return before < modulus and modulus - before <= near and after <= near and after - before + modulus <= limit
 
 
-def modulus_of(c, before, after, limit):
-    """The modulus at which the register rolled over, 0 if it did not."""
+def modulus_of(dev, c, before, after, t):
+    """The modulus at which the register rolled over between its last accepted reading and `t`, 0 if it did not."""
+    limit = limit_mwh(dev, c, c["t"], t)
     if c["modulus"] > 0:
         return c["modulus"] if wraps(c["modulus"], before, after, limit, 4) else 0
+    if t - c["t"] + c["spare_ms"] > max(GUESS_POLLS * dev["poll"], GUESS_MS):
+        return 0
     for bits in (16, 32):
         if c["resolution"] < 1 << (62 - bits) and wraps(c["resolution"] << bits, before, after, limit, 16):
             return c["resolution"] << bits
@@ -82,12 +86,15 @@ def begin(dev, c, book, t, raw):
         return False
     c["state"], c["base_t"], c["base_cum"], c["edge"] = LIVE, t, c["cum"], c["cum"]
     c["t"], c["raw"], c["changed"], c["heard"], c["last"], c["n"] = t, raw, t, t, raw, 0
+    c["spare_ms"], c["overlap_t"] = 0, NEVER
     return True
 
 
 def advance(dev, counters, d, k, pool, book, t, delta, flags):
     """`extend` by a register movement; a net register feeds import or export."""
     c = counters[4 * d + k]
+    if c["spare_ms"] > 0:
+        c["spare_ms"], c["overlap_t"] = 0, t
     if dev["mode"] == NET and k == 0:
         extend(dev, counters[4 * d + 1], 1, pool, book, t, max(-delta, 0), flags)
         extend(dev, c, 0, pool, book, t, max(delta, 0), flags)
@@ -103,7 +110,7 @@ def decide(dev, counters, d, k, pool, book, notes):
     before, after, t, n = c["raw"], c["cand_v"][0], c["cand_t"][0], c["n"]
     kind, energy, flag = (RESET if after < before else JUMP), 0, ADJUSTED
     if kind == RESET and (dev["mode"] != NET or k != 0):
-        modulus = modulus_of(c, before, after, limit_mwh(dev, c, c["t"], t))
+        modulus = modulus_of(dev, c, before, after, t)
         if modulus > 0:
             kind, energy, flag = ROLLOVER, after - before + modulus, ROLLED
     note(notes, book, d, t, kind, k, before, after, energy, c["cand_t"][n - 1])
@@ -127,6 +134,8 @@ def judge(dev, counters, d, k, pool, book, notes, t, v, flags):
             begin(dev, counters[4 * d + 1], book, t, v)
         return 1
     c["last"] = v
+    if c["spare_ms"] > 0:
+        flags |= OVERLAP
     n = c["n"]
     delta = movement(dev, c, signed, c["raw"], v, c["t"], t)
     if n == 0 and delta != UNKNOWN:

@@ -32,6 +32,8 @@ KINDS: dict[str, tuple[Severity, str, str]] = {
                        "{meter}：{quantity} 瞬时读数 {after}，前后为 {before}；已忽略"),
     "counter_lost": ("warning", "{meter}: {quantity} is missing while others come; its intervals close without it",
                      "{meter}：缺少 {quantity}，其余正常；相应区间不含该量"),
+    "recount": ("warning", "{meter}: counting starts anew at the next interval: {reason}",
+                "{meter}：从下一区间重新开始计量：{reason}"),
     "gap": ("warning", "{meter}: no reading for {seconds} s", "{meter}：{seconds} 秒无读数"),
     "late": ("info", "{meter}: {readings} late readings were stored", "{meter}：已存储 {readings} 条迟到读数"),
     "disk_full": ("error", "the disk is full: readings wait in memory, {lost} were lost",

@@ -22,6 +22,7 @@ from engine.steps import (
     MISSING_COMM,
     NET,
     NEVER,
+    OVERLAP,
     UNKNOWN,
     extend,
     locate,
@@ -117,7 +118,7 @@ def emit(dev, counters, d, pool, book, quarters, rows):
         mark(row, k, flags, c["edge"] - max(r["c0"][k], edge))
         doubt |= flags if k == 0 else 0
         row["energy"][k] = c["edge"] - edge
-    if doubt & (ADJUSTED | MISSING_COMM):
+    if doubt & (ADJUSTED | MISSING_COMM) or doubt & OVERLAP == OVERLAP:
         dev["quarter_whole"] = 0
     if end % QUARTER_MS == 0:
         if dev["quarter_whole"] == 1:
@@ -232,7 +233,7 @@ def figures(d, devices, counters, pool, quarters, since, out):
     out["demand"], out["power"] = UNKNOWN, dev["power"]
     block = c["t"] - c["t"] % QUARTER_MS
     spent = c["t"] - max(block, c["base_t"])
-    if c["state"] == LIVE and spent > 0:
+    if c["state"] == LIVE and spent > 0 and c["overlap_t"] < block:
         energy = counted(d, 0, dev, counters, pool, quarters, block)
         out["demand"] = energy // spent * 3_600_000 + energy % spent * 3_600_000 // spent
 

@@ -18,10 +18,11 @@ from engine.interval import IntervalRow, Part, Running
 from engine.jit import Kernels, load, warm_up
 from engine.kernels import DONE, POOL_LOW, QUARTER_MS
 from engine.sample import Closed, Continuity, DeviceConfig, Mode, Sample
+from engine.snapshot import snapshot_interval_ms
 from engine.state import State
 from engine.steps import GAP, GONE, LATE, LIVE, NEVER, UNKNOWN
 
-__all__ = ["Closed", "Continuity", "DeviceConfig", "Engine", "Mode", "Sample", "warm_up"]
+__all__ = ["Closed", "Continuity", "DeviceConfig", "Engine", "Mode", "Sample", "snapshot_interval_ms", "warm_up"]
 
 BATCH_MAX = 256  # samples per kernel call; more are taken in turns
 ROWS_MAX = 512
@@ -46,6 +47,7 @@ class Engine:
             raise ValueError(f"energy interval {energy_interval_ms} ms does not divide 15 minutes")
         self.devices = tuple(devices)
         self.interval_ms = energy_interval_ms
+        self.restarted: tuple[str, ...] = ()  # meters that `restore` knows and begins anew: another mode or line
         self._kernels = kernels or load()
         self._index = {device.meter: i for i, device in enumerate(devices)}
         if len(self._index) != len(devices):
@@ -125,6 +127,17 @@ class Engine:
                 data = {"energy_mwh": energy, "until_ms": until} if kind != GONE else {"until_ms": until}
                 out.append(Continuity(meter, t, _KINDS[kind], quantity, _known(before), _known(after), data))
 
+    def clock_went_back(self, ms: int) -> None:
+        """The clock of the samples was set back by `ms`; call it between the last sample before and the first after.
+
+        Samples from the time that is shown twice are late. The first one after it brings the energy of all of it
+        to its interval, flagged est_linear and questionable; a quarter hour with such a step has no demand.
+        Raises ValueError if `ms` is negative.
+        """
+        if ms < 0:
+            raise ValueError(f"the clock cannot go back by {ms} ms")
+        self._state.set_back(ms)
+
     def running(self, meter: str, since_ms: int) -> Running:
         """Energy since `since_ms`, open interval included; demand of the running 15-minute block so far.
 
@@ -179,12 +192,15 @@ class Engine:
     ) -> Engine:  # fmt: skip
         """An engine that goes on where `data` was taken.
 
-        Meters are matched by id: new ones and those whose mode changed start empty, missing ones are dropped.
+        Meters are matched by id: new ones start empty, missing ones are dropped. Those whose mode or line is
+        another one start empty too, their next reading is a baseline; `restarted` names them.
         With another energy interval the totals stay exact and the open block is spread evenly. Raises
         ValueError if `data` is damaged or of another layout version.
         """
         engine = cls(devices, energy_interval_ms, kernels=kernels)
-        snapshot.load(data, engine._state, engine.devices, energy_interval_ms, engine._kernels.extend)
+        engine.restarted = snapshot.load(
+            data, engine._state, engine.devices, energy_interval_ms, engine._kernels.extend
+        )
         return engine
 
 

@@ -36,6 +36,7 @@ COUNTER = np.dtype([
     ("t", _I8), ("raw", _I8), ("cum", _I8), ("rest", _I8),  # last accepted reading, energy counted so far
     ("edge", _I8),  # `cum` at the device's next_start
     ("changed", _I8), ("heard", _I8), ("last", _I8),  # last movement; last reading, accepted or not
+    ("spare_ms", _I8), ("overlap_t", _I8),  # time that the clock shows twice and the next step holds; last such step
     ("n", _I8), ("tries", _I8), ("doubt_t", _I8),  # candidates of a pending decision
     ("cand_t", _I8, (CANDIDATES,)), ("cand_v", _I8, (CANDIDATES,)), ("cand_f", _I8, (CANDIDATES,)),
 ])  # fmt: skip

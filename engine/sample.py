@@ -18,6 +18,8 @@ class DeviceConfig:
     register rolls over (0 = unknown: 2^16, 2^32 and powers of ten of the resolution are tried), `resolution_mwh`
     what its last digit is worth, `tracked` which of them the meter has at all (mode "counters" only).
     Mode "net": one signed register, delivered as import. "integrate": no register, energy is ∫P.
+    `line` names the line of registers (their layout, the meter's serial number): with another one, or another
+    mode, a snapshot is not continued and the next reading is a new baseline.
     """
 
     meter: str
@@ -27,6 +29,7 @@ class DeviceConfig:
     moduli_mwh: tuple[int, ...] = (0, 0, 0, 0)
     resolution_mwh: tuple[int, ...] = (1, 1, 1, 1)
     tracked: tuple[bool, ...] = (True, True, True, True)
+    line: str = ""
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
 """The engine's state as bytes: a JSON header line, then the records of all devices, zlib-compressed.
 
-Layout 1. Header: version, interval_ms, and per meter its id, mode and number of open intervals. Body, in the order
-of the meters and as little-endian int64: devices, counters, quarter-hour borders, open intervals (by time).
+Layout 2. Header: version, interval_ms, and per meter its id, mode, line and number of open intervals. Body, in the
+order of the meters and as little-endian int64: devices, counters, quarter-hour borders, open intervals (by time).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from engine.sample import DeviceConfig
 from engine.state import State
 from engine.steps import EST_LINEAR, LIVE, NEVER
 
-VERSION = 1
+VERSION = 2
 
 
 def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes:
@@ -37,7 +37,7 @@ def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes
     header = {
         "version": VERSION,
         "interval_ms": length_ms,
-        "meters": [[c.meter, c.mode, int(d["open_n"])] for c, d in zip(configs, devices, strict=True)],
+        "meters": [[c.meter, c.mode, c.line, int(d["open_n"])] for c, d in zip(configs, devices, strict=True)],
     }
     body = b"".join(part.tobytes() for part in (devices, state.counters, _deltas(state.quarters), intervals))
     return json.dumps(header, separators=(",", ":")).encode() + b"\n" + zlib.compress(body, 1)
@@ -45,26 +45,25 @@ def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes
 
 def load(
     data: bytes, state: State, configs: Sequence[DeviceConfig], length_ms: int, extend: Callable[..., Any]
-) -> None:
-    """Fill an empty state. Raises ValueError (the message says what is wrong with `data`)."""
-    line, _, packed = data.partition(b"\n")
-    try:
-        header = json.loads(line)
-        body = zlib.decompress(packed)
-    except (ValueError, zlib.error) as error:
-        raise ValueError(f"the engine's snapshot is damaged: {error}") from error
-    if not isinstance(header, dict) or header.get("version") != VERSION:
-        raise ValueError("the engine's snapshot has another layout version: rebuild from readings")
+) -> tuple[str, ...]:
+    """Fill an empty state. Returns the meters that stay empty because their mode or line is another one.
+
+    Raises ValueError (the message says what is wrong with `data`).
+    """
+    header, body = _unpack(data)
     meters = header["meters"]
-    opened_all = sum(opened for _, _, opened in meters)
+    opened_all = sum(opened for *_, opened in meters)
     devices, counters, quarters, intervals = _arrays(body, len(meters), opened_all)
-    places = {(config.meter, config.mode): d for d, config in enumerate(configs)}
-    first = 0
-    for i, (meter, mode, opened) in enumerate(meters):
+    places = {config.meter: d for d, config in enumerate(configs)}
+    first, restarted = 0, []
+    for i, (meter, mode, line, opened) in enumerate(meters):
         mine = intervals[first : first + opened]
         first += opened
-        d = places.get((meter, mode))
+        d = places.get(meter)
         if d is None:
+            continue
+        if (configs[d].mode, configs[d].line) != (mode, line):
+            restarted.append(meter)
             continue
         state.devices[d] = devices[i]
         state.counters[4 * d : 4 * d + 4] = counters[4 * i : 4 * i + 4]
@@ -74,6 +73,24 @@ def load(
     if header["interval_ms"] != length_ms:
         for d in range(len(configs)):
             _regrid(state, d, extend)
+    return tuple(restarted)
+
+
+def snapshot_interval_ms(data: bytes) -> int:
+    """The energy interval a snapshot was taken under. Raises ValueError as `load` does."""
+    return int(_unpack(data)[0]["interval_ms"])
+
+
+def _unpack(data: bytes) -> tuple[dict[str, Any], bytes]:
+    line, _, packed = data.partition(b"\n")
+    try:
+        header = json.loads(line)
+        body = zlib.decompress(packed)
+    except (ValueError, zlib.error) as error:
+        raise ValueError(f"the engine's snapshot is damaged: {error}") from error
+    if not isinstance(header, dict) or header.get("version") != VERSION:
+        raise ValueError("the engine's snapshot has another layout version: rebuild from readings")
+    return header, body
 
 
 def _arrays(body: bytes, count: int, opened: int) -> list[records.Records]:

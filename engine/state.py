@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from engine import records
-from engine.kernels import DEFAULT_MW
+from engine.kernels import DEFAULT_MW, STEP_MAX_MS
 from engine.sample import DeviceConfig
-from engine.steps import NEVER, UNKNOWN
+from engine.steps import INTEGRATE, LIVE, NET, NEVER, UNKNOWN
 
 _MODES = {"counters": 0, "net": 1, "integrate": 2}
 _PATIENCE_MS, _PATIENCE_INTERVALS, _PATIENCE_POLLS = 3_600_000, 4, 8
@@ -53,6 +53,15 @@ class State:
                 counter["tracked"] = config.tracked[k] or config.mode != "counters"
                 counter["modulus"] = config.moduli_mwh[k]
                 counter["resolution"] = max(1, config.resolution_mwh[k])
+
+    def set_back(self, ms: int) -> None:
+        """The clock was set back: allow the next step of every register that much more time."""
+        judged = self.counters["state"] == LIVE
+        judged &= np.repeat(self.devices["mode"] != INTEGRATE, records.COUNTERS)
+        judged[1 :: records.COUNTERS] &= self.devices["mode"] != NET  # fed by the net register
+        spare = self.counters["spare_ms"][judged]
+        self.counters["spare_ms"][judged] = np.minimum(spare + min(ms, STEP_MAX_MS), STEP_MAX_MS)
+        self.counters["changed"][judged] -= ms
 
     def grow(self) -> None:
         """Double the pool; the new records go to the front of the free list."""

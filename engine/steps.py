@@ -14,7 +14,8 @@ NEVER = -(2**62)  # a time that has not been
 NET, INTEGRATE = 1, 2  # modes; 0 = counters
 LIVE, LOST = 1, 2  # states of a counter; 0 = not seen yet
 ROLLOVER, RESET, JUMP, GLITCH, GONE, GAP, LATE = 1, 2, 3, 4, 5, 6, 7  # kinds of note
-MISSING_COMM, EST_LINEAR, ADJUSTED, DERIVED, ROLLED = 1 << 0, 1 << 8, 1 << 9, 1 << 12, 1 << 13
+MISSING_COMM, QUESTIONABLE, EST_LINEAR, ADJUSTED, DERIVED, ROLLED = 1 << 0, 1 << 6, 1 << 8, 1 << 9, 1 << 12, 1 << 13
+OVERLAP = EST_LINEAR | QUESTIONABLE  # of a step over a time that the clock showed twice
 PRODUCT_MAX = 3_000_000_000  # two factors below this multiply within int64
 
 

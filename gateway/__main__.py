@@ -53,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="wattledger")
     module = importlib.import_module(COMMANDS[argv[0]][0])
     module.add_parser(parser.add_subparsers(dest="command", required=True))
-    args = parser.parse_args(argv)
+    args = parser.parse_args(_joined(argv))
     try:
         code = args.func(args)
     except KeyboardInterrupt:
@@ -70,6 +70,17 @@ def main(argv: list[str] | None = None) -> int:
 
         return fail(error)
     return int(code)
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """`--from -24h` as `--from=-24h`: argparse would take the time for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] in ("--from", "--to") and word[:1] == "-" and word[1:2].isdecimal():
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 if __name__ == "__main__":

@@ -29,7 +29,11 @@ class BusLock:
     def take(self, name: str) -> None:
         """Raises LinkDown naming the process that has it."""
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        try:
+            fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o664)
+        except OSError as error:
+            hint = f"let this user write there: ls -ld {self._path.parent}; id"
+            raise LinkDown(f"{self._path}: {error.strerror}", hint=hint) from error
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -49,9 +53,26 @@ class BusLock:
             self._fd = None
 
     def owner(self) -> Owner | None:
-        """Who wrote its name last; None when unknown."""
+        """Who holds the lock, or else who wrote its name last; None when unknown."""
         try:
             pid, _, name = self._path.read_text().strip().partition(" ")
-            return Owner(int(pid), name)
+            written = Owner(int(pid), name)
         except (OSError, ValueError):
-            return None
+            written = None
+        holder = _holder(self._path)
+        if holder is None or (written is not None and written.pid == holder.pid):
+            return written
+        return holder
+
+
+def _holder(path: Path) -> Owner | None:
+    """The process that the kernel names: a stranger's `flock` writes no name into our file."""
+    try:
+        inode = path.stat().st_ino
+        for line in Path("/proc/locks").read_text().splitlines():
+            _, kind, _, _, pid, place, *_ = line.split()
+            if kind == "FLOCK" and int(place.rpartition(":")[2]) == inode:
+                return Owner(int(pid), Path(f"/proc/{pid}/comm").read_text().strip())
+    except (OSError, ValueError):
+        return None
+    return None

@@ -40,7 +40,8 @@ class Demo:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stop.set)
-        await _prepare_kernels()
+        if not await _prepare_kernels(stop):
+            return 0
         async with AsyncExitStack() as stack:
             broker_port = await self._broker(stack)
             plant = await self._plant(stack)
@@ -118,12 +119,17 @@ async def _watch(
         await asyncio.sleep(0.1)
 
 
-async def _prepare_kernels() -> None:
-    """Compile the engine's kernels ahead in a process of their own, telling what takes time."""
+async def _prepare_kernels(stop: asyncio.Event) -> bool:
+    """Compile the engine's kernels ahead in a process of their own, telling what takes time. False if stopped."""
     lines = "from engine.ledger import warm_up; warm_up(lambda line: print(line, flush=True))"
-    process = await asyncio.create_subprocess_exec(sys.executable, "-c", lines)
-    if await process.wait():
-        raise GatewayError("the energy kernels cannot be compiled", hint="wattledger doctor")
+    async with _command("the compiler", [sys.executable, "-c", lines]) as process:
+        ends = [asyncio.create_task(process.wait()), asyncio.create_task(stop.wait())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+        if process.returncode:
+            raise GatewayError("the energy kernels cannot be compiled", hint="wattledger doctor")
+        return not stop.is_set()
 
 
 @asynccontextmanager

@@ -96,7 +96,7 @@ class Inbox:
             if not isinstance(request, dict):
                 raise GatewayError(f"{path.name} is not a JSON object")
             return {"result": await self.handle(request)}
-        except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             return _error(GatewayError(f"{path.name}: {error}"))
         except GatewayError as error:
             return _error(error)

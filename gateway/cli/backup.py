@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from gateway.cli.common import config_option, settings_of
+from gateway.cli.common import config_option, running_settings
 from gateway.cli.progress import Progress
 from gateway.store.backup import backup
 
@@ -19,7 +19,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+    settings = running_settings(args)
     progress = Progress("backup")
     backup(settings.store.path, args.target, progress.show)
     progress.done()

@@ -11,7 +11,9 @@ from typing import Any
 import orjson
 
 from engine.errors import GatewayError
+from gateway.site.check import problems_for
 from gateway.site.file import find, load
+from gateway.site.last_good import load_or_last_good
 from gateway.site.settings import Settings
 
 
@@ -31,6 +33,19 @@ def json_option(parser: argparse.ArgumentParser) -> None:
 def settings_of(args: argparse.Namespace) -> Settings:
     """The configuration that -c names. Raises ConfigError."""
     return load(find(args.config))
+
+
+def running_settings(args: argparse.Namespace) -> Settings:
+    """What the gateway runs on: the file that -c names or, where that is bad, collect's last good copy.
+
+    Raises ConfigError when there is no such copy either.
+    """
+    file = find(args.config)
+    settings, rejected = load_or_last_good(file, "collect", problems_for("collect"))
+    if rejected is not None:
+        print(f"warning: {rejected}", file=sys.stderr)
+        print(f"  what follows is of the last good configuration; next: wattledger check -c {file}", file=sys.stderr)
+    return settings
 
 
 def print_table(headers: Sequence[str], rows: Iterable[Sequence[object]]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from zoneinfo import ZoneInfo
 
-from gateway.cli.common import settings_of
+from gateway.cli.common import running_settings
 from gateway.cli.span import Row, local, row_options, show_rows
 from gateway.store.reader import LedgerReader
 
@@ -17,12 +17,12 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    language = settings_of(args).site.language
+    settings = running_settings(args)
 
     def fetch(reader: LedgerReader, since: int, until: int, after: int) -> list[Row]:
         return reader.events(since, until, after_seq=after)
 
     def cells(row: Row, zone: ZoneInfo) -> list[object]:
-        return [local(row["t"], zone), row["severity"], row["kind"], row["text"][language]]
+        return [local(row["t"], zone), row["severity"], row["kind"], row["text"][settings.site.language]]
 
-    return show_rows(args, fetch, ("time", "severity", "kind", "what"), cells)
+    return show_rows(args, settings, fetch, ("time", "severity", "kind", "what"), cells)

@@ -6,7 +6,7 @@ import argparse
 
 from engine.quantity import QUANTITIES
 from gateway.cli.ask import ask_bus
-from gateway.cli.common import config_option, json_option, print_json_rows, print_table, settings_of
+from gateway.cli.common import config_option, json_option, print_json_rows, print_table, running_settings
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -18,7 +18,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    said = ask_bus(settings_of(args), {"command": "read", "meter": args.meter})
+    said = ask_bus(running_settings(args), {"command": "read", "meter": args.meter})
     if args.json:
         print_json_rows([said])
         return 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from zoneinfo import ZoneInfo
 
+from gateway.cli.common import running_settings
 from gateway.cli.span import Row, kilo, local, row_options, show_rows
 from gateway.store.reader import LedgerReader
 
@@ -21,7 +22,7 @@ def run(args: argparse.Namespace) -> int:
     def fetch(reader: LedgerReader, since: int, until: int, after: int) -> list[Row]:
         return reader.readings(args.meter, since, until, after_seq=after)
 
-    return show_rows(args, fetch, HEADERS, _cells)
+    return show_rows(args, running_settings(args), fetch, HEADERS, _cells)
 
 
 def _cells(row: Row, zone: ZoneInfo) -> list[object]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from gateway.cli.ask import ask_bus
-from gateway.cli.common import config_option, json_option, print_json_rows, print_table, settings_of
+from gateway.cli.common import config_option, json_option, print_json_rows, print_table, running_settings
 from gateway.cli.number import whole
 
 
@@ -22,7 +22,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 def run(args: argparse.Namespace) -> int:
     said = ask_bus(
-        settings_of(args),
+        running_settings(args),
         {
             "command": "regs",
             "meter": args.meter,

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from engine.errors import ConfigError
-from gateway.cli.common import config_option, print_json_rows, print_table, settings_of
+from gateway.cli.common import config_option, print_json_rows, print_table
 from gateway.site.settings import Settings
 from gateway.store.reader import LedgerReader
 from gateway.timespan import day_bounds, local_date, parse
@@ -50,10 +50,13 @@ def bounds(args: argparse.Namespace, settings: Settings) -> tuple[int, int]:
 
 
 def show_rows(
-    args: argparse.Namespace, fetch: Fetch, headers: Sequence[str], cells: Callable[[Row, ZoneInfo], Sequence[object]]
+    args: argparse.Namespace,
+    settings: Settings,
+    fetch: Fetch,
+    headers: Sequence[str],
+    cells: Callable[[Row, ZoneInfo], Sequence[object]],
 ) -> int:
     """Page through the ledger and print: table in site time, or JSON/CSV in UTC."""
-    settings = settings_of(args)
     if getattr(args, "meter", None) and args.meter not in settings.meters:
         raise ConfigError(f'no meter "{args.meter}" in this site', hint="wattledger status lists the meters")
     since, until = bounds(args, settings)

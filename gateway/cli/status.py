@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
-from gateway.cli.common import config_option, print_table, settings_of
+from gateway.cli.common import config_option, print_table, running_settings
 from gateway.cli.span import kilo
 from gateway.live import LiveReader
 from gateway.site.settings import Settings
@@ -28,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) ->
 
 
 def run(args: argparse.Namespace) -> int:
-    settings = settings_of(args)
+    settings = running_settings(args)
     found = gather(settings, time.time_ns() // 1_000_000)
     if args.json:
         print(orjson.dumps(found).decode())
@@ -116,6 +117,14 @@ def _tell(found: dict[str, Any]) -> None:
             ]
         )
     print_table(("meter", "kW", "kWh today", "PF", "age", "state"), rows)
+    for hint in dict.fromkeys(m["trouble"]["hint"] for m in found["meters"] if m["trouble"]):
+        print(f"  {hint}")
+    for bus, figures in found["buses"].items():
+        if figures["discarded"]:
+            faults = ", ".join(f"{fault} {n}" for fault, n in figures["discarded"].items())
+            print(f"bus {bus}: wrong answers, none became a value: {faults}")
+    for sentence in _warnings(found["health"]):
+        print(sentence)
     ledger, uplink = found["ledger"], found["uplink"]
     if ledger and ledger["day"]["share"] is not None:
         missed = ", ".join(f"{cause} {n}" for cause, n in ledger["day"]["missed"].items()) or "none"
@@ -123,6 +132,14 @@ def _tell(found: dict[str, Any]) -> None:
         print(f"last 24 h: {100 * share:.2f} % of {due} readings due; missed: {missed}")
     if uplink is not None:
         print(f"upload: {_upload(uplink)}")
+
+
+def _warnings(health: dict[str, Any]) -> Iterator[str]:
+    if health.get("config_rejected"):
+        yield f"the configuration was refused, the last good one is in force: {health['config_rejected']}"
+    if health.get("disk_full"):
+        waiting, lost = health["commits_waiting"], health["readings_lost"]
+        yield f"the disk takes nothing: {waiting} commits wait in memory, {lost} readings are lost; next: df -h"
 
 
 def _upload(uplink: dict[str, Any]) -> str:

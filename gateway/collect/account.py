@@ -6,7 +6,7 @@ due follows from the clock alone, so no tick can be forgotten by the code that s
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 
 from gateway.collect.schedule import ticks_between
 from gateway.store.rows import Counts
@@ -46,10 +46,12 @@ class Account:
             missed = self._tallies[meter].missed
             missed[cause] = missed.get(cause, 0) + ticks
 
-    def box_off(self, since_ms: int) -> int:
-        """Book the ticks from the last commit to now to the box; how many in all."""
+    def box_off(self, since_ms: int, known: Container[str]) -> int:
+        """Book the ticks from the last commit to now to the box, for meters known then; how many in all."""
         total = 0
         for meter, interval in self._interval_ms.items():
+            if meter not in known:
+                continue
             ticks = ticks_between(interval, since_ms, self._through_ms)
             self._tallies[meter].due += ticks
             self.missed(meter, ticks, "box")
@@ -69,6 +71,10 @@ class Account:
     def cut(self, now_ms: int) -> dict[str, Counts]:
         """The counts up to `now_ms`; counting starts anew."""
         self._fall_due(now_ms)
-        done = {meter: tally.counts() for meter, tally in self._tallies.items() if tally.due or tally.attempted}
+        done = {
+            meter: tally.counts()
+            for meter, tally in self._tallies.items()
+            if tally.due or tally.attempted or tally.missed
+        }
         self._tallies = {meter: _Tally() for meter in self._interval_ms}
         return done

@@ -21,7 +21,7 @@ COLUMN_BYTES = 36
 
 def weight(commit: Commit) -> int:
     """Bytes that the readings of a commit hold in memory, estimated high."""
-    return sum(READING_BYTES + COLUMN_BYTES * len(r.columns) for r in commit.readings)
+    return sum(READING_BYTES + COLUMN_BYTES * len(r.columns) for r in (*commit.readings, *commit.held))
 
 
 class Backlog:
@@ -36,6 +36,9 @@ class Backlog:
         return len(self._waiting)
 
     def add(self, commit: Commit) -> None:
+        """Queue a commit. Of snapshots that wait only the newest is worth its memory."""
+        if commit.snapshot is not None:
+            self._waiting = deque((replace(c, snapshot=None) if c.snapshot else c, s) for c, s in self._waiting)
         size = weight(commit)
         self._waiting.append((commit, size))
         self._bytes += size
@@ -55,6 +58,8 @@ class Backlog:
             fits = self._bytes <= self._keep_bytes and now_ms - commit.t_ms <= self._keep_ms
             if fits:
                 break
+            if commit.release_held:
+                continue  # these readings are in the log already, only without their seq
             gone = Counter(reading.meter for reading in commit.readings)
             lost += gone
             counts = {**commit.counts, **_booked(commit.counts, gone)}

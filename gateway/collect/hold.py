@@ -19,6 +19,7 @@ class Hold:
         self._waiting: list[Reading] = []  # already taken or not, all of this boot
         self._untaken: list[Reading] = []  # not yet in the log
         self.synced = synced
+        self._settled = synced
 
     @property
     def waiting(self) -> int:
@@ -26,13 +27,13 @@ class Hold:
 
     @property
     def over(self) -> bool:
-        """The longest wait has passed."""
-        return self._clock.mono_ms() >= self._until_mono_ms
+        """Time to settle: the clock is confirmed, or the longest wait has passed."""
+        return not self._settled and (self.synced or self._clock.mono_ms() >= self._until_mono_ms)
 
     @property
     def waits(self) -> bool:
-        """Must a reading wait? (One that carries its meter's own valid time need not.)"""
-        return not self.synced and not self.over
+        """Must a reading wait? Until `settle`, so that none overtakes those that wait already."""
+        return not self._settled
 
     @property
     def flag(self) -> Quality:
@@ -51,6 +52,7 @@ class Hold:
     def settle(self) -> list[Reading]:
         """Call at the sync or when the hold is over: the waiting readings with their final time."""
         held, self._waiting, self._untaken = self._waiting, [], []
+        self._settled = True
         if not self.synced:
             return held
         confirmed = ~int(Quality.CLOCK_UNSYNCED)

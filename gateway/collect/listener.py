@@ -9,7 +9,7 @@ from drivers.decode import Converter
 from engine.errors import DriverError, LinkDown
 from gateway.clock import Clock
 from gateway.collect.account import Account
-from gateway.collect.poller import BusFigures, Sink
+from gateway.collect.poller import BusFigures, Sink, without_counter
 from gateway.collect.schedule import Schedule
 from gateway.collect.watch import Watch
 
@@ -34,6 +34,7 @@ class Listener:
         self._schedule = Schedule({p.id: p.interval_ms for p in points}, clock.now_ms())
         self._counters = {p.id: Converter(p.layout).mode != "integrate" for p in points}
         self._valid_since_tick: set[str] = set()
+        self._asking: set[str] = set()
         self._up, self._reason, self._hint = False, "not connected yet", hint
 
     def realign(self) -> None:
@@ -48,13 +49,18 @@ class Listener:
     def _deliver(self, answer: Answer) -> None:
         if self._sink.deliver(answer):
             self._valid_since_tick.add(answer.meter)
-        self._watch.answered(answer.meter, self._clock.now_ms())
+            self._watch.answered(answer.meter, self._clock.now_ms())
 
     def _state(self, up: bool, reason: str) -> None:
         self._up, self._reason = up, reason
         self._watch.bus(self.bus.id, up, reason, self._clock.now_ms(), self._hint)
 
     async def _tick(self) -> None:
+        """Serve the ticks. Meters are interrogated side by side: a silent one costs the others nothing."""
+        async with asyncio.TaskGroup() as inquiries:
+            await self._serve(inquiries)
+
+    async def _serve(self, inquiries: asyncio.TaskGroup) -> None:
         while True:
             delay_ms = self._schedule.next_ms() - self._clock.now_ms()
             if delay_ms > 0:
@@ -67,13 +73,17 @@ class Listener:
             self.figures.skipped += tick.skipped
             if not self._up:
                 self._account.missed(point.id, 1, "bus")
-                down = LinkDown(self._reason, hint=self._hint)
-                self._watch.failed(point.id, point.interval_ms, down, self._clock.now_ms())
+                self._failed(point, LinkDown(self._reason, hint=self._hint))
+            elif point.id in self._asking:
+                self._account.missed(point.id, 1, "meter")
             elif self._counters[point.id]:
-                await self._interrogate(point)
+                self._asking.add(point.id)
+                inquiries.create_task(self._interrogate(point))
             else:
                 well = self.bus.answers(point)
                 self._account.polled(point.id, answered=well, valid=well)
+                if not well:
+                    self._failed(point, without_counter(point))
 
     async def _interrogate(self, point: MeterPoint) -> None:
         self._valid_since_tick.discard(point.id)
@@ -82,6 +92,14 @@ class Listener:
             await self.bus.interrogate(point)
         except DriverError as error:
             self._account.polled(point.id, answered=False, valid=False, cause=error.cause)
-            self._watch.failed(point.id, point.interval_ms, error, self._clock.now_ms())
+            self._failed(point, error)
             return
-        self._account.polled(point.id, answered=True, valid=point.id in self._valid_since_tick)
+        finally:
+            self._asking.discard(point.id)
+        valid = point.id in self._valid_since_tick
+        self._account.polled(point.id, answered=True, valid=valid)
+        if not valid:
+            self._failed(point, without_counter(point))
+
+    def _failed(self, point: MeterPoint, error: DriverError) -> None:
+        self._watch.failed(point.id, point.interval_ms, error, self._clock.now_ms())

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,7 +16,6 @@ import orjson
 
 from engine.carbon import co2_ng, kg, kg_per_h
 from engine.interval import Running
-from engine.ledger import Engine
 from engine.power_factor import power_factor
 from engine.reading import Reading
 from gateway.collect.points import Metered
@@ -81,17 +80,18 @@ class Live:
         self,
         path: Path,
         boot_id: int,
-        engine: Engine,
+        running: Callable[[str, int], Running],
         meters: Mapping[str, Metered],
         factors: Sequence[FactorRef],
         zone: ZoneInfo,
     ) -> None:
         self._path, self._boot = path, boot_id
         self._fresh = path.with_name(f".{path.name}.new")
-        self._engine, self._meters, self._factors = engine, meters, factors
+        self._running, self._meters, self._factors = running, meters, factors
         self._midnight = Midnight(zone)
         self._changed: dict[str, Reading] = {}
-        self._last: dict[str, Reading] = {}  # of meters whose answers are sparse
+        self._last: dict[str, Reading] = {}
+        self._since_ms = 0
         self._payloads: dict[str, orjson.Fragment] = {}
         self._written_ms = 0
         self._writable = True
@@ -105,12 +105,11 @@ class Live:
             if before is not None:
                 columns = [b if a is None else a for a, b in zip(reading.columns, before.columns, strict=True)]
                 reading = reading._replace(columns=tuple(columns))
-            self._last[reading.meter] = reading
-        self._changed[reading.meter] = reading
+        self._last[reading.meter] = self._changed[reading.meter] = reading
 
     def payload(self, reading: Reading, now_ms: int) -> dict[str, Any]:
         """A reading row without `seq`, plus `running`."""
-        running = self._engine.running(reading.meter, self._midnight.before(now_ms))
+        running = self._running(reading.meter, self._midnight.before(now_ms))
         return {
             **reading_row(None, reading, self._meters[reading.meter].converter),
             "running": running_figures(running, self._factors),
@@ -126,6 +125,9 @@ class Live:
         if not self._changed and now_ms - self._written_ms < HEARTBEAT_MS:
             return
         changed, self._changed = self._changed, {}
+        if self._midnight.before(now_ms) != self._since_ms:  # a new day begins for silent meters as well
+            self._since_ms = self._midnight.before(now_ms)
+            changed = dict(self._last)
         for meter, reading in changed.items():
             self._payloads[meter] = orjson.Fragment(orjson.dumps(self.payload(reading, now_ms)))
         body = {

@@ -15,6 +15,7 @@ from drivers.bus import ListeningBus, PolledBus
 from drivers.registry import open_bus
 from engine.errors import ConfigError, LinkDown
 from engine.event import Event
+from engine.interval import Running
 from gateway.buslock import BusLock
 from gateway.clock import Clock
 from gateway.collect.account import Account
@@ -62,7 +63,7 @@ class Collect:
         self._hold = Hold(clock, settings.store.clock_hold, synced=self._clockwatch.synced)
         self._account = Account({m.meter.id: m.meter.interval for m in self._meters.values()}, clock.now_ms())
         zone = ZoneInfo(settings.site.timezone)
-        self._live = Live(runtime / LIVE_FILE, boot.boot_id, past.engine, self._meters, factors, zone)
+        self._live = Live(runtime / LIVE_FILE, boot.boot_id, self._running, self._meters, factors, zone)
         self._pipeline = Pipeline(
             meters=self._meters,
             attributions=attributions(settings, factors),
@@ -75,15 +76,19 @@ class Collect:
             show=self._live.show,
         )
         epoch = new_epoch(settings, ledger.epoch, past.last_seq, clock.now_ms())
-        events = first_events(settings, past.last_commit_ms, clock.now_ms(), rejected, epoch=epoch)
+        events = first_events(settings, past, clock.now_ms(), rejected, epoch=epoch)
         self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events, epoch))
         if past.held:
             self._pipeline.release(past.held)
         if past.last_commit_ms is not None:
-            self._account.box_off(past.last_commit_ms)
+            self._account.box_off(past.last_commit_ms, past.known)
+            self._pipeline.clock_went_back(past.last_commit_ms - clock.now_ms())
         self._watch = Watch(self._pipeline.tell)
         self._workers: dict[str, Poller | Listener] = {}
         self._inbox = Inbox(store, runtime, Desk(self._meters, self._workers).serve)
+
+    def _running(self, meter: str, since_ms: int) -> Running:
+        return self._pipeline.running(meter, since_ms)
 
     async def run(self, stop: asyncio.Event, ready: Callable[[], None]) -> None:
         """Until `stop`; then the last commit, with a snapshot."""
@@ -112,9 +117,18 @@ class Collect:
         self._rejected = reason
 
     async def _bus(self, bus_id: str, order: int) -> None:
-        """Own the bus, then serve it."""
-        lock = BusLock(self._runtime, bus_id)
+        """Serve the bus; whatever goes wrong with it, the others go on and it is tried again."""
         mine = [m for m in self._meters.values() if m.bus == bus_id]
+        while True:
+            try:
+                await self._own_and_serve(bus_id, mine, order)
+            except Exception as error:  # the border between one bus and the rest of the plant
+                log.exception("bus %s failed and is opened anew", bus_id)
+                self._watch.bus(bus_id, False, repr(error), self._clock.now_ms(), "journalctl -u wattledger-collect")
+            await asyncio.sleep(BUS_RETRY_S)
+
+    async def _own_and_serve(self, bus_id: str, mine: list[Metered], order: int) -> None:
+        lock = BusLock(self._runtime, bus_id)
         await self._own(bus_id, lock, mine)
         worker = self._worker(bus_id, mine, order)
         self._workers[bus_id] = worker
@@ -161,7 +175,10 @@ class Collect:
         while True:
             await self._next(STEP_MS, STEP_OFFSET_MS)
             self._pipeline.step()
-            figures = {bus: worker.figures.show(self._watch.bus_up(bus)) for bus, worker in self._workers.items()}
+            figures = {
+                bus: {**worker.figures.show(self._watch.bus_up(bus)), "discarded": dict(worker.bus.discarded)}
+                for bus, worker in self._workers.items()
+            }
             health = {**self._pipeline.health, "config_rejected": self._rejected}
             self._live.write(self._clock.now_ms(), figures, self._watch.trouble(), health)
 
@@ -188,7 +205,7 @@ class Collect:
                 self._pipeline.stepped(step)
                 for worker in self._workers.values():
                     worker.realign()
-            if self._hold.waiting and not self._hold.waits:
+            if self._hold.over:
                 self._pipeline.release(self._hold.settle())
             served = await self._inbox.look()
             if served:

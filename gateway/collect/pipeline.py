@@ -16,7 +16,7 @@ from drivers.bus import Answer
 from drivers.decode import EngineValues
 from engine.errors import StoreError
 from engine.event import Event
-from engine.interval import IntervalRow
+from engine.interval import IntervalRow, Running
 from engine.ledger import Engine, Sample
 from engine.reading import COUNTER_UNUSABLE, Quality, Reading
 from gateway.clock import Clock
@@ -31,6 +31,9 @@ from gateway.store.log import Ledger
 from gateway.store.rows import Attribution
 
 SNAPSHOT_EVERY_MS = 60_000
+LATE_EVERY_MS = 60_000
+WAIT_MAX_MS = 86_400_000
+_FUTURE = {"en": "the clock was far ahead and was set back", "zh": "时钟曾大幅超前，现已拨回"}
 _NOTHING = EngineValues(None, None, None, None, None, None)
 
 
@@ -72,6 +75,8 @@ class Pipeline:
         self._clock_rows: list[ClockRow] = []
         self._newest: dict[str, list[int]] = {}  # per meter, of each of EngineValues
         self._late: Counter[str] = Counter()
+        self._late_told_ms = -LATE_EVERY_MS
+        self._count_from_ms = 0
         self._one_writer = asyncio.Lock()
         self.lost = 0
 
@@ -103,10 +108,34 @@ class Pipeline:
         """The clock was confirmed or jumped: a row for the log, and an event."""
         offset_ms = step.after_ms - step.mono_ms
         self._account.stepped(step.before_ms, step.after_ms)
+        self.clock_went_back(step.before_ms - step.after_ms)
         self._clock_rows.append(ClockRow(self._boot_id, step.mono_ms, offset_ms, step.after_ms, step.cause))
         self.tell(
             Event(step.after_ms, "clock", data={"cause": step.cause, "offset_ms": step.after_ms - step.before_ms})
         )
+
+    def clock_went_back(self, ms: int) -> None:
+        """The time is `ms` earlier than what was metered already (nothing to do if it is not).
+
+        Up to a day the counters wait until it has passed, and what they moved meanwhile counts then. Beyond that
+        the time before was wrong: counting starts anew at the next interval, for none may be counted twice.
+        """
+        if ms <= 0:
+            return
+        self._snapshot_ms = -SNAPSHOT_EVERY_MS  # a replay must not cross this moment
+        if ms <= WAIT_MAX_MS:
+            self._engine.clock_went_back(ms)
+            return
+        interval_ms = self._engine.interval_ms
+        now_ms = self._clock.now_ms()
+        self._engine = Engine(self._engine.devices, interval_ms)
+        self._newest.clear()
+        self._count_from_ms = now_ms - now_ms % interval_ms + interval_ms
+        for meter in self._meters:
+            self.tell(Event(now_ms, "recount", meter=meter, data={"reason": _FUTURE}))
+
+    def running(self, meter: str, since_ms: int) -> Running:
+        return self._engine.running(meter, since_ms)
 
     def release(self, held: list[Reading]) -> None:
         """Readings whose time is settled now (first sync, or the hold is over) take their way."""
@@ -137,13 +166,19 @@ class Pipeline:
             self._pending.readings.append(reading)
         closed = self._engine.ingest(samples)
         self._pending.intervals += closed.intervals
-        self._pending.events += [event_of(c) for c in closed.continuity if c.kind != "late"]
+        for decision in closed.continuity:
+            if decision.kind == "late":
+                self._late[decision.meter] += decision.data["readings"]
+            else:
+                self.tell(event_of(decision))
         for reading, _ in fresh:
             if reading.meter in self._meters:
                 self._show(reading)  # each of them: an IEC 104 meter is complete only after several
 
     def _in_order(self, reading: Reading, values: EngineValues) -> bool:
         """False for a time-tagged reading that is older than one of the same counters before it."""
+        if reading.t_ms < self._count_from_ms:
+            return False
         newest = self._newest.setdefault(reading.meter, [0] * len(values))
         carried = [k for k, value in enumerate(values) if value is not None]
         if any(reading.t_ms < newest[k] for k in carried):
@@ -159,9 +194,11 @@ class Pipeline:
     def cut(self, now_ms: int, *, snapshot: bool = False) -> None:
         """Copy everything pending into one commit and queue it for the disk."""
         self.step()
-        for meter, readings in self._late.items():
-            self.tell(Event(now_ms, "late", meter=meter, data={"readings": readings}))
-        self._late.clear()
+        if self._clock.mono_ms() - self._late_told_ms >= LATE_EVERY_MS:
+            self._late_told_ms = self._clock.mono_ms()
+            for meter, readings in self._late.items():
+                self.tell(Event(now_ms, "late", meter=meter, data={"readings": readings}))
+            self._late.clear()
         pending, self._pending = self._pending, _Pending()
         pending.readings.sort(key=lambda r: (r.t_ms, r.meter))
         image = None

@@ -41,6 +41,7 @@ def metered(settings: Settings) -> dict[str, Metered]:
             moduli_mwh=moduli_mwh(profile, layout),
             resolution_mwh=resolution_mwh(layout),
             tracked=tuple(bool(source.parts[name]) for name in COUNTERS),
+            line=f"{layout.digest} {meter.serial}",
         )
         bus = settings.bus_of(meter)
         found[meter.id] = Metered(meter, bus, profile, point, converter, device, profile.iec104)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 from drivers.bus import Answer, Backoff, MeterPoint, PolledBus
-from engine.errors import DriverError, LinkDown
+from engine.errors import DriverError, Implausible, LinkDown
 from gateway.clock import Clock
 from gateway.collect.account import Account
 from gateway.collect.schedule import Schedule
@@ -23,6 +23,14 @@ class Sink(Protocol):
     """Where answers go; tells whether the answer carried a usable counter (or power, without counters)."""
 
     def deliver(self, answer: Answer) -> bool: ...
+
+
+def without_counter(point: MeterPoint) -> Implausible:
+    """What is wrong with an answer that brought neither a usable counter nor, without counters, power."""
+    return Implausible(
+        f"{point.id} answers, but its energy registers hold no valid value",
+        hint=f"look at what it sends: wattledger readings --meter {point.id} --limit 5",
+    )
 
 
 @dataclass(slots=True)
@@ -105,12 +113,12 @@ class Poller:
             await asyncio.sleep(delay_ms / 1000)
 
     async def _serve(self, point: MeterPoint, tick_ms: int) -> None:
-        now_ms = self._clock.now_ms()
-        if not self._link_backoff.ready(now_ms):
+        mono_ms = self._clock.mono_ms()
+        if not self._link_backoff.ready(mono_ms):
             self._account.missed(point.id, 1, "bus")
             return
         backoff = self._meter_backoff[point.id]
-        if not backoff.ready(now_ms):
+        if not backoff.ready(mono_ms):
             self._account.missed(point.id, 1, "meter")
             return
         self.figures.late_ms = self._now_ms() - tick_ms
@@ -124,7 +132,10 @@ class Poller:
             valid = self._sink.deliver(answer)
             now_ms = self._clock.now_ms()
             self._account.polled(point.id, answered=True, valid=valid)
-            self._watch.answered(point.id, now_ms)
+            if valid:
+                self._watch.answered(point.id, now_ms)
+            else:
+                self._watch.failed(point.id, point.interval_ms, without_counter(point), now_ms)
             self._watch.bus(self.bus.id, True, "", now_ms)
             backoff.succeeded()
             self._link_backoff.succeeded()
@@ -137,6 +148,6 @@ class Poller:
         self._watch.failed(point.id, point.interval_ms, error, now_ms)
         if isinstance(error, LinkDown):
             self._watch.bus(self.bus.id, False, str(error), now_ms, error.hint)
-            self._link_backoff.failed(now_ms)
+            self._link_backoff.failed(self._clock.mono_ms())
         else:
-            backoff.failed(now_ms)
+            backoff.failed(self._clock.mono_ms())

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from drivers.decode import Converter
+from engine.errors import StoreError
 from engine.event import Event
-from engine.ledger import Engine, Sample
+from engine.ledger import Engine, Sample, snapshot_interval_ms
 from engine.reading import Quality, Reading
 from gateway.clock import Clock
 from gateway.collect.pipeline import sample_of
@@ -21,8 +23,14 @@ from gateway.store.reader import LedgerReader
 from gateway.store.rows import STREAMS, Attribution, FactorRef
 from gateway.uplink.account import read_cursors
 
+log = logging.getLogger("wattledger.collect")
 PAGE = 1000
 RELOAD_MS = 1000  # a new configuration takes less, and is no time that the box was off
+_CHANGED = {
+    "en": "its registers mean something else now (profile, ct, vt, reverse or serial were changed)",
+    "zh": "其寄存器含义已变(profile、ct、vt、reverse 或 serial 已更改)",
+}
+_DAMAGED = {"en": "the stored state was damaged", "zh": "已存储的状态已损坏"}
 _CREATED = {"en": "a new ledger was created", "zh": "新建账本"}
 _OLDER = {
     "en": "more was delivered than this ledger holds, it is an older copy; everything is sent again",
@@ -32,34 +40,50 @@ _OLDER = {
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the ledger tells about the time before this start."""
+    """What the ledger tells about the time before this start. `restarted`: meters that count anew, and why."""
 
     engine: Engine
     last_commit_ms: int | None
     held: list[Reading]  # of an earlier boot whose clock was never confirmed
     last_seq: dict[str, int]
+    known: frozenset[str]  # meters that were configured before
+    restarted: dict[str, dict[str, str]]
 
 
 def recall(store: Path, meters: Mapping[str, Metered], energy_interval_ms: int) -> Past:
     """The engine from its snapshot and every reading after it, in the order of their seq.
 
     What this replay closes was committed together with the readings that closed it, so it is not written again.
+    It runs under the interval of that time; another one configured now applies from here on.
     """
     reader = LedgerReader(store)
     try:
         devices = [m.device for m in meters.values()]
+        restarted: dict[str, dict[str, str]] = {}
+        engine, after, interval_ms = Engine(devices, energy_interval_ms), 0, energy_interval_ms
         snapshot = reader.snapshot()
-        if snapshot is None:
-            engine, after = Engine(devices, energy_interval_ms), 0
-        else:
-            engine, after = Engine.restore(snapshot.data, devices, energy_interval_ms), snapshot.through_seq
+        if snapshot is not None:
+            try:
+                interval_ms = snapshot_interval_ms(snapshot.data)
+                engine, after = Engine.restore(snapshot.data, devices, interval_ms), snapshot.through_seq
+                restarted = dict.fromkeys(engine.restarted, _CHANGED)
+            except ValueError as error:
+                log.error("the engine's snapshot cannot be used, all readings are replayed: %s", error)
+                restarted = dict.fromkeys(meters, _DAMAGED)
         converters = {digest: Converter(layout) for digest, layout in reader.layouts().items()}
         while page := reader.raw_readings(after, PAGE):
             engine.ingest(_samples([reading for _, reading in page], meters, converters))
             after = page[-1][0]
+        if interval_ms != energy_interval_ms:
+            engine = Engine.restore(engine.snapshot(), devices, energy_interval_ms)
         last = reader.last_commit()
         return Past(
-            engine, last[0] if last else None, reader.held(), {stream: reader.last_seq(stream) for stream in STREAMS}
+            engine=engine,
+            last_commit_ms=last[0] if last else None,
+            held=reader.held(),
+            last_seq={stream: reader.last_seq(stream) for stream in STREAMS},
+            known=frozenset(reader.in_force("meter")),
+            restarted=restarted,
         )
     finally:
         reader.close()
@@ -68,10 +92,13 @@ def recall(store: Path, meters: Mapping[str, Metered], energy_interval_ms: int) 
 def _samples(
     readings: Sequence[Reading], meters: Mapping[str, Metered], converters: Mapping[str, Converter]
 ) -> list[Sample]:
+    """Without late readings, and without those of registers that mean something else today."""
     return [
         sample_of(r, converters[r.layout].engine_values(r.columns))
         for r in readings
-        if r.meter in meters and not r.flags & Quality.LATE_BACKFILLED
+        if not r.flags & Quality.LATE_BACKFILLED
+        and r.meter in meters
+        and meters[r.meter].point.layout.digest == r.layout
     ]
 
 
@@ -87,17 +114,22 @@ def attributions(settings: Settings, factors: tuple[FactorRef, ...]) -> dict[str
 
 def new_epoch(settings: Settings, epoch: int, last_seq: Mapping[str, int], now_ms: int) -> int | None:
     """A new epoch if more was delivered than this ledger knows of: it was restored from an older copy."""
-    for stream, cursor in read_cursors(settings.store.uplink_dir, epoch).items():
+    try:
+        cursors = read_cursors(settings.store.uplink_dir, epoch)
+    except StoreError as error:
+        log.error("the cursors of uplink cannot be read, metering goes on without them: %s", error)
+        return None
+    for stream, cursor in cursors.items():
         if cursor.closed or cursor.seq > last_seq.get(stream, 0):
             return max(now_ms, epoch + 1)
     return None
 
 
-def first_events(
-    settings: Settings, last_commit_ms: int | None, now_ms: int, rejected: str, *, epoch: int | None
-) -> list[Event]:
+def first_events(settings: Settings, past: Past, now_ms: int, rejected: str, *, epoch: int | None) -> list[Event]:
     """Boot, the gap that the box left, a new history, and which configuration is in force."""
+    last_commit_ms = past.last_commit_ms
     events = [Event(now_ms, "boot", data={"config": settings.digest})]
+    events += [Event(now_ms, "recount", meter=meter, data={"reason": why}) for meter, why in past.restarted.items()]
     if epoch is not None:
         events.append(Event(now_ms, "epoch", data={"reason": _OLDER, "epoch": epoch}))
     if last_commit_ms is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from engine.errors import BadFrame, DriverError, LinkDown, Refused
+from engine.errors import BadFrame, DriverError, Implausible, LinkDown, Refused
 from engine.event import Event
 
 SHORT_INTERVAL_MS = 10_000
@@ -50,7 +50,7 @@ class Watch:
             return
         if health.failures >= 2 or interval_ms >= SHORT_INTERVAL_MS:
             health.told = True
-            kind = "bad_answer" if isinstance(error, BadFrame | Refused) else "meter_silent"
+            kind = "bad_answer" if isinstance(error, BadFrame | Refused | Implausible) else "meter_silent"
             self.tell(Event(health.since_ms, kind, meter=meter, data={"reason": str(error), "hint": error.hint}))
 
     def bus(self, bus: str, up: bool, reason: str, now_ms: int, hint: str = "") -> None:

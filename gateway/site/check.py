@@ -86,6 +86,9 @@ def _meter(
         key = "ct" if meter.ct else "vt"
         message = f"{name}: the registers of {profile.id} carry the transformer ratio already"
         errors.append(Problem((*where, key), message, f"no {key}, and set the ratio in the meter itself"))
+    if meter.rated_power is None:
+        message = f"{name}: without rated_power a false register step of up to 5 MW × time is taken for energy"
+        warnings.append(Problem((*where, "id"), message, 'rated_power = "250 kW"'))
     if meter.interval > settings.site.energy_interval:
         message = f"{name}: interval {duration_text(meter.interval)} is longer than energy_interval"
         shown = duration_text(settings.site.energy_interval)

@@ -87,7 +87,10 @@ class Session:
                     raise fault("ack_timeout", broker=link.broker.name, seconds=seconds)
                 link.misc()
             self._send_live(link, now_ms)
-            if await self._feed.look(now_ms, self._limits.recheck_ms) and self._feed.epoch == self._epoch:
+            moved = await self._feed.look(now_ms, self._limits.recheck_ms)
+            if self._feed.epoch != self._epoch:
+                return  # rows of a new history never leave under the old epoch
+            if moved:
                 await self._history.verify()
             self._send_status(link, now_ms)
             await self._send_batches(link)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from engine.errors import StoreError
 from gateway.store.reader import LedgerReader
 
 T = TypeVar("T")
@@ -148,6 +149,14 @@ def site_file(folder: Path, plant_toml: str, mqtt_port: int, *, extra: str = "",
     path = folder / "site.toml"
     path.write_text(text, encoding="utf-8")
     return path
+
+
+def last_reading(ledger: LedgerReader) -> int:
+    """The newest seq of the readings; 0 while the ledger is just being created."""
+    try:
+        return ledger.last_seq("readings")
+    except StoreError:
+        return 0
 
 
 def settle(store: Path) -> None:

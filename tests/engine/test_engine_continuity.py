@@ -89,6 +89,29 @@ def test_a_roll_over_during_an_outage_of_a_day_is_found_by_the_known_modulus() -
     assert kinds(closed) == ["gap", "counter_rollover"]
 
 
+def test_a_new_meter_after_half_a_day_is_no_roll_over_at_a_guessed_modulus() -> None:
+    engine = Engine([CONFIG], 900_000)
+    times = [T0, *(T0 + 12 * 3_600_000 + 10_000 * i for i in range(4))]
+    registers = [98_000 * KWH, *[KWH // 2] * 4]
+    closed = engine.ingest(Sample("m", t, import_mwh=raw) for t, raw in zip(times, registers, strict=True))
+    block = engine.open_block("m")
+    assert block is not None
+    assert sum(r.import_mwh or 0 for r in [*closed.intervals, block]) == 0
+    assert kinds(closed) == ["gap", "counter_reset"]
+
+
+@pytest.mark.parametrize(("poll_ms", "longest_ms"), [(1000, 60_000), (10_000, 100_000)])
+def test_a_modulus_is_guessed_over_ten_polls_or_a_minute_and_not_longer(poll_ms: int, longest_ms: int) -> None:
+    config = DeviceConfig("m", poll_ms, 250_000_000, resolution_mwh=(100,) * 4)
+    found = []
+    for pause in (longest_ms, longest_ms + 1):
+        engine = Engine([config], 900_000)
+        polls = [(0, 10**10 - 50_000), *((pause + poll_ms * i, 50_000) for i in range(4))]
+        closed = engine.ingest(Sample("m", T0 + t, import_mwh=raw) for t, raw in polls)
+        found.append((kinds(closed)[-1], closed.continuity[-1].data["energy_mwh"]))
+    assert found == [("counter_rollover", 100_000), ("counter_reset", 0)]
+
+
 def test_a_reset_counts_nothing_across_and_goes_on_from_the_new_register() -> None:
     closed, energy = run([5000 * KWH, 5000 * KWH + 100, 0, 100, 300, 600, 700])
     assert (kinds(closed), energy) == (["counter_reset"], 100 + 700)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+from dataclasses import replace
+
 import pytest
 
 from engine import kernels, steps
 from engine.interval import Part
-from engine.ledger import DeviceConfig, Engine, Sample
+from engine.ledger import DeviceConfig, Engine, Mode, Sample, snapshot_interval_ms
 from engine.reading import COUNTER_UNUSABLE, Quality
 
 T0 = 1_763_625_600_000  # a quarter hour, UTC
@@ -150,10 +153,45 @@ def test_meters_come_and_go_and_change_the_interval_over_a_restore_without_losin
     assert after[0].flags & Quality.EST_LINEAR
 
 
-@pytest.mark.parametrize("data", [b"", b"{}\n", b'{"version":2}\nx', b"\xff\n\xff"])
+@pytest.mark.parametrize(("mode", "line"), [("counters", "b"), ("net", "a"), ("counters", "")])
+def test_a_meter_with_another_line_or_mode_begins_at_a_new_baseline(mode: Mode, line: str) -> None:
+    first, other = replace(CONFIG, line="a"), DeviceConfig("n", 10_000, 250_000_000, line="n")
+    engine = Engine([first, other], 60_000)
+    engine.ingest(Sample(meter, T0 + 10_000 * i, 0, 1000 * i) for i in range(5) for meter in ("m", "n"))
+    assert Engine.restore(engine.snapshot(), [first, other], 60_000).restarted == ()
+    again = Engine.restore(engine.snapshot(), [other, replace(CONFIG, mode=mode, line=line)], 60_000)
+    assert again.restarted == ("m",)
+    assert again.open_block("m") is None
+    closed = again.ingest(
+        Sample(meter, T0 + 10_000 * i, 0, 1000 * i + (500 if meter == "m" else 0)) for i in (5, 6) for meter in ("m", "n")
+    )
+    assert closed.continuity == []
+    assert [(row.meter, row.start_ms, row.import_mwh) for row in closed.intervals] == [
+        ("m", T0, 1000), ("n", T0, 6000)
+    ]  # fmt: skip
+
+
+def test_a_new_engine_has_restarted_nothing_and_neither_new_nor_missing_meters_count_as_restarted() -> None:
+    engine = Engine([CONFIG], 60_000)
+    assert engine.restarted == ()
+    assert Engine.restore(engine.snapshot(), [DeviceConfig("new", 1000, line="x")], 60_000).restarted == ()
+
+
+@pytest.mark.parametrize("length", [10_000, 900_000])
+def test_a_snapshot_tells_the_interval_it_was_taken_under(length: int) -> None:
+    engine = Engine([CONFIG], length)
+    engine.ingest([Sample("m", T0, 0, 5)])
+    assert snapshot_interval_ms(engine.snapshot()) == length
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"{}\n", b'{"version":2}\nx', b"\xff\n\xff", b'{"version":1}\n' + zlib.compress(b"")]
+)
 def test_a_damaged_or_foreign_snapshot_is_refused(data: bytes) -> None:
     with pytest.raises(ValueError, match="snapshot"):
         Engine.restore(data, [CONFIG], 900_000)
+    with pytest.raises(ValueError, match="snapshot"):
+        snapshot_interval_ms(data)
 
 
 def test_a_truncated_snapshot_is_refused_at_every_length() -> None:
@@ -163,6 +201,8 @@ def test_a_truncated_snapshot_is_refused_at_every_length() -> None:
     for length in range(len(data)):
         with pytest.raises(ValueError, match="snapshot"):
             Engine.restore(data[:length], [CONFIG], 900_000)
+        with pytest.raises(ValueError, match="snapshot"):
+            snapshot_interval_ms(data[:length])
 
 
 def test_a_bad_configuration_is_refused() -> None:

@@ -11,6 +11,7 @@ from engine.ledger import Engine
 from engine.reading import Reading
 from gateway.clock import Clock
 from gateway.collect.account import Account
+from gateway.collect.clockwatch import Step
 from gateway.collect.hold import Hold
 from gateway.collect.pipeline import Pipeline
 from gateway.collect.points import metered
@@ -49,9 +50,10 @@ class Box:
     synced: bool = True
     hold_ms: int = 3_600_000
     shown: list[Reading] = field(default_factory=list)
+    site: str = SITE
 
     def __post_init__(self) -> None:
-        settings = parse(SITE, self.store / "site.toml")
+        settings = parse(self.site, self.store / "site.toml")
         self.settings = settings
         self.clock = Clock(lambda: self.now_ms * 1_000_000, lambda: (self.now_ms - START_MS + 60_000) * 1_000_000)
         self.ledger = Ledger.open(self.store, site="test", gateway="gw-1", now_ms=self.now_ms)
@@ -72,12 +74,26 @@ class Box:
             hold=self.hold,
             show=self.shown.append,
         )
-        events = first_events(settings, self.past.last_commit_ms, self.now_ms, "", epoch=None)
+        events = first_events(settings, self.past, self.now_ms, "", epoch=None)
         self.pipeline.open_with(opening(settings, self.meters, factors, self.clock, boot, events, None))
+
+        if self.past.last_commit_ms is not None:
+            self.pipeline.clock_went_back(self.past.last_commit_ms - self.now_ms)
 
     @property
     def engine(self) -> Engine:
         return self.past.engine
+
+    @property
+    def engine_now(self) -> Engine:
+        """The engine in use: a clock far ahead makes the pipeline begin with a new one."""
+        return self.pipeline._engine
+
+    def step_clock(self, ms: int) -> None:
+        """The system's wall clock jumps; the monotonic one does not."""
+        before_ms = self.clock.now_ms()
+        self.clock.offset_ns += ms * 1_000_000
+        self.pipeline.stepped(Step("step", self.clock.mono_ms(), before_ms, before_ms + ms))
 
     def answer(self, kwh: float, *, tag_ms: int | None = None, flags: int = 0) -> bool:
         """An SDM630 answer now, with this import register [kWh]."""

@@ -30,11 +30,23 @@ def test_a_poll_without_a_valid_reading_has_a_cause() -> None:
 
 def test_ticks_while_the_box_was_off_are_booked_to_it() -> None:
     account = Account({"a": 1000, "b": 60_000}, now_ms=100_000)
-    assert account.box_off(since_ms=40_000) == 61
+    assert account.box_off(since_ms=40_000, known={"a", "b"}) == 61
     counts = account.cut(100_000)
     assert counts["a"].missed == {"box": 60}
     assert counts["b"].missed == {"box": 1}
     assert counts["a"].due == 60
+
+
+def test_a_meter_that_is_new_missed_nothing_while_the_box_was_off() -> None:
+    account = Account({"a": 1000}, now_ms=100_000)
+    assert account.box_off(since_ms=40_000, known=set()) == 0
+
+
+def test_a_miss_that_is_told_after_its_tick_was_counted_is_not_lost() -> None:
+    account = Account({"a": 10_000}, now_ms=0)
+    assert account.cut(10_500)["a"].due == 1
+    account.missed("a", 1, "bus")
+    assert account.cut(12_000)["a"].missed == {"bus": 1}
 
 
 def test_a_step_of_the_clock_makes_no_tick_due_that_never_was() -> None:

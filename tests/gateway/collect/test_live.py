@@ -49,7 +49,8 @@ def live(tmp_path: Path) -> tuple[Live, Metered, Path]:
     meters = metered(settings)
     engine = Engine([m.device for m in meters.values()], settings.site.energy_interval)
     path = tmp_path / "run" / "live"
-    return Live(path, 1, engine, meters, factor_refs(settings), ZoneInfo("Asia/Shanghai")), meters["yard-1"], path
+    zone = ZoneInfo("Asia/Shanghai")
+    return Live(path, 1, engine.running, meters, factor_refs(settings), zone), meters["yard-1"], path
 
 
 def test_a_sparse_answer_completes_what_the_meter_sent_before(live: tuple[Live, Metered, Path]) -> None:

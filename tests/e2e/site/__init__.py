@@ -1,0 +1,1 @@
+"""One running gateway over every wire there is, looked at from all sides."""
