@@ -162,8 +162,9 @@ def test_a_meter_with_another_line_or_mode_begins_at_a_new_baseline(mode: Mode, 
     again = Engine.restore(engine.snapshot(), [other, replace(CONFIG, mode=mode, line=line)], 60_000)
     assert again.restarted == ("m",)
     assert again.open_block("m") is None
+    replaced = {"m": 500, "n": 0}
     closed = again.ingest(
-        Sample(meter, T0 + 10_000 * i, 0, 1000 * i + (500 if meter == "m" else 0)) for i in (5, 6) for meter in ("m", "n")
+        Sample(meter, T0 + 10_000 * i, 0, 1000 * i + more) for i in (5, 6) for meter, more in replaced.items()
     )
     assert closed.continuity == []
     assert [(row.meter, row.start_ms, row.import_mwh) for row in closed.intervals] == [

@@ -29,7 +29,7 @@ STATION = '[[bus]]\nid = "station"\nprotocol = "iec104"\nhost = "10.0.0.9"\n'
 
 
 def meter(number: int, bus: str = "hall", profile: str = "eastron-sdm630", more: str = "") -> str:
-    return f'[[meter]]\nid = "m-{number}"\nbus = "{bus}"\naddress = {number}\nprofile = "{profile}"\n{more}'
+    return f'[[meter]]\nid = "m-{number}"\nbus = "{bus}"\naddress = {number}\nprofile = "{profile}"\n{more}rated_power = "250 kW"\n'
 
 
 def judged(text: str, factors: dict[str, Factor] = FACTORS) -> CheckReport:
@@ -47,6 +47,12 @@ def warnings(text: str) -> list[str]:
 def test_a_good_file_has_neither_errors_nor_warnings() -> None:
     report = judged(SITE + TCP + meter(1))
     assert (report.errors, report.warnings) == ((), ())
+
+
+def test_a_meter_without_rated_power_is_a_warning() -> None:
+    text = SITE + TCP + meter(1).replace('rated_power = "250 kW"\n', "")
+    (warning,) = warnings(text)
+    assert warning.startswith('8: meter "m-1": without rated_power')
 
 
 def test_an_unknown_profile_is_refused_with_the_nearest_names() -> None:
@@ -253,7 +259,7 @@ def test_the_plan_names_every_block() -> None:
 def test_all_errors_come_together() -> None:
     text = SITE + '[carbon]\nfactor = "none"\n' + TCP + meter(1, profile="x") + meter(2, profile="acrel-dtsd1352",
                                                                                      more='ct = "200/5"\n')
-    assert [int(e.split(":")[0]) for e in errors(text)] == [4, 13, 19]
+    assert [int(e.split(":")[0]) for e in errors(text)] == [4, 13, 20]
 
 
 def test_the_profiles_and_factors_of_this_installation_can_all_be_used() -> None:
