@@ -1,7 +1,8 @@
 """The engine's state as bytes: a JSON header line, then the records of all devices, zlib-compressed.
 
-Layout 2. Header: version, interval_ms, and per meter its id, mode, line and number of open intervals. Body, in the
-order of the meters and as little-endian int64: devices, counters, quarter-hour borders, open intervals (by time).
+Layout 2. Header: version, interval_ms, per meter its id, mode, line and number of open intervals; and the CRC-32 of
+the header without it (zlib checks the body). Body, in the order of the meters and as little-endian int64: devices,
+counters, quarter-hour borders, open intervals (by time).
 """
 
 from __future__ import annotations
@@ -34,13 +35,18 @@ def dump(state: State, configs: Sequence[DeviceConfig], length_ms: int) -> bytes
     intervals = np.array(opened, records.OPEN)
     for name in ("t0", "c0", "c1", "step_flags"):
         intervals[name][intervals["t1"] == NEVER] = 0  # leftovers of the record's former use
-    header = {
+    header: dict[str, Any] = {
         "version": VERSION,
         "interval_ms": length_ms,
         "meters": [[c.meter, c.mode, c.line, int(d["open_n"])] for c, d in zip(configs, devices, strict=True)],
     }
     body = b"".join(part.tobytes() for part in (devices, state.counters, _deltas(state.quarters), intervals))
-    return json.dumps(header, separators=(",", ":")).encode() + b"\n" + zlib.compress(body, 1)
+    header["crc"] = zlib.crc32(_line(header))
+    return _line(header) + b"\n" + zlib.compress(body, 1)
+
+
+def _line(header: dict[str, Any]) -> bytes:
+    return json.dumps(header, separators=(",", ":")).encode()
 
 
 def load(
@@ -90,6 +96,8 @@ def _unpack(data: bytes) -> tuple[dict[str, Any], bytes]:
         raise ValueError(f"the engine's snapshot is damaged: {error}") from error
     if not isinstance(header, dict) or header.get("version") != VERSION:
         raise ValueError("the engine's snapshot has another layout version: rebuild from readings")
+    if header.pop("crc", None) != zlib.crc32(_line(header)):
+        raise ValueError("the engine's snapshot is damaged: its header does not fit its checksum")
     return header, body
 
 

@@ -206,6 +206,18 @@ def test_a_truncated_snapshot_is_refused_at_every_length() -> None:
             snapshot_interval_ms(data[:length])
 
 
+def test_a_snapshot_with_any_one_byte_of_its_header_changed_is_refused() -> None:
+    engine = Engine([CONFIG], 900_000)
+    engine.ingest([Sample("m", T0, 0, 5)])
+    data = engine.snapshot()
+    for place in range(data.index(b"\n") + 1):
+        changed = bytes([*data[:place], data[place] ^ 1, *data[place + 1 :]])
+        with pytest.raises(ValueError, match="snapshot"):
+            Engine.restore(changed, [CONFIG], 900_000)
+        with pytest.raises(ValueError, match="snapshot"):
+            snapshot_interval_ms(changed)
+
+
 def test_a_bad_configuration_is_refused() -> None:
     with pytest.raises(ValueError, match="15 minutes"):
         Engine([CONFIG], 7000)
