@@ -37,6 +37,12 @@ readings = [ { quantity = "active_power", ioa = 1, type = "float" },
 """
 
 
+def _without_nr(apdu: str) -> str:
+    """An I-frame without its receive sequence number (octets 5 and 6); others as they are."""
+    octets = apdu.split()
+    return apdu if int(octets[2], 16) & 1 else " ".join(octets[:4] + octets[6:])
+
+
 class ScriptedStation:
     """Sends and expects APDUs written out in hex; knows nothing of the protocol."""
 
@@ -67,8 +73,9 @@ class ScriptedStation:
                 return (head + body).hex(" ").upper()
 
     async def expect(self, *apdus: str) -> None:
+        """These I-frames, whatever they acknowledge: N(R) may run behind on a busy machine."""
         for apdu in apdus:
-            assert await self.receive() == apdu
+            assert _without_nr(await self.receive()) == _without_nr(apdu)
 
     def send(self, *apdus: str) -> None:
         assert self._writer is not None

@@ -175,14 +175,15 @@ class Ended:
 
 @pytest.fixture(scope="package")
 def ended(trials: Trials) -> Ended:
-    """Three intervals of each meter after the trials; then nothing is shown any more, and Ctrl-C."""
+    """All are well again and have three intervals; then nothing is shown any more, and Ctrl-C."""
     site = trials.site
-    starts = {FEEDER, *HONEST, *SPOILED}
+    able = {FEEDER, *HONEST, *SPOILED}
 
     def closed() -> bool:
         rows = site.ledger.intervals(None, 0, 1 << 60)
-        return all(sum(row["meter"] == meter for row in rows) >= 3 for meter in starts)
+        return all(sum(row["meter"] == meter for row in rows) >= 3 for meter in able)
 
+    until(lambda: not able & site.live["trouble"].keys(), "every meter is well again", 20)
     until(closed, "three intervals of each meter", 60)
     site.plant.order("*:silent")
     settle(site.store)

@@ -29,7 +29,8 @@ STATION = '[[bus]]\nid = "station"\nprotocol = "iec104"\nhost = "10.0.0.9"\n'
 
 
 def meter(number: int, bus: str = "hall", profile: str = "eastron-sdm630", more: str = "") -> str:
-    return f'[[meter]]\nid = "m-{number}"\nbus = "{bus}"\naddress = {number}\nprofile = "{profile}"\n{more}rated_power = "250 kW"\n'
+    first = f'[[meter]]\nid = "m-{number}"\nbus = "{bus}"\naddress = {number}\nprofile = "{profile}"\n'
+    return f'{first}{more}rated_power = "250 kW"\n'
 
 
 def judged(text: str, factors: dict[str, Factor] = FACTORS) -> CheckReport:
