@@ -18,8 +18,9 @@ Exit codes: 0 ok, 1 fault, 2 usage, 3 configuration, 4 no reply, 5 wrong answer,
 
 `status --json` is one object: `site`, `gateway`, `config` (digest), `running`, `live_age_ms`; `meters`: `meter`,
 `name`, `age_ms`, `active_power_w`, `running`, `quality`, `trouble` (`since_ms`, `reason`, `hint`); `buses` by id: `up`,
-`utilisation` [%], `polls`, `skipped`, `late_ms`; `health`: `commits_waiting`, `disk_full`, `readings_lost`,
-`readings_held`, `clock_synced`; `ledger`: `epoch`, `last_seq` per stream, `day` (`due`, `valid`, `share`, `missed` by
+`utilisation` [%], `polls`, `skipped`, `late_ms`, `discarded` (what came and was no answer, by fault); `health`:
+`commits_waiting`, `disk_full`, `readings_lost`, `readings_held`, `clock_synced`, `config_rejected` (why a file was
+refused, else empty); `ledger`: `epoch`, `last_seq` per stream, `day` (`due`, `valid`, `share`, `missed` by
 cause, of the last 24 h); `uplink`: the state object of [MQTT](formats/mqtt.md). What is not known is null.
 """
 
