@@ -76,12 +76,12 @@ class Collect:
             show=self._live.show,
         )
         epoch = new_epoch(settings, ledger.epoch, past.last_seq, clock.now_ms())
-        events = first_events(settings, past, clock.now_ms(), rejected, epoch=epoch)
+        box_ticks = self._account.box_off(past.last_commit_ms, past.known) if past.last_commit_ms is not None else 0
+        events = first_events(settings, past, clock.now_ms(), rejected, epoch=epoch, box_ticks=box_ticks)
         self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events, epoch))
         if past.held:
             self._pipeline.release(past.held)
         if past.last_commit_ms is not None:
-            self._account.box_off(past.last_commit_ms, past.known)
             self._pipeline.clock_went_back(past.last_commit_ms - clock.now_ms())
         self._watch = Watch(self._pipeline.tell)
         self._workers: dict[str, Poller | Listener] = {}

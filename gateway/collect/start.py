@@ -25,7 +25,6 @@ from gateway.uplink.account import read_cursors
 
 log = logging.getLogger("wattledger.collect")
 PAGE = 1000
-RELOAD_MS = 1000  # a new configuration takes less, and is no time that the box was off
 _CHANGED = {
     "en": "its registers mean something else now (profile, ct, vt, reverse or serial were changed)",
     "zh": "其寄存器含义已变(profile、ct、vt、reverse 或 serial 已更改)",
@@ -125,8 +124,10 @@ def new_epoch(settings: Settings, epoch: int, last_seq: Mapping[str, int], now_m
     return None
 
 
-def first_events(settings: Settings, past: Past, now_ms: int, rejected: str, *, epoch: int | None) -> list[Event]:
-    """Boot, the gap that the box left, a new history, and which configuration is in force."""
+def first_events(
+    settings: Settings, past: Past, now_ms: int, rejected: str, *, epoch: int | None, box_ticks: int
+) -> list[Event]:
+    """Boot, the gap that the box left (if it cost a tick), a new history, and which configuration is in force."""
     last_commit_ms = past.last_commit_ms
     events = [Event(now_ms, "boot", data={"config": settings.digest})]
     events += [Event(now_ms, "recount", meter=meter, data={"reason": why}) for meter, why in past.restarted.items()]
@@ -134,7 +135,7 @@ def first_events(settings: Settings, past: Past, now_ms: int, rejected: str, *, 
         events.append(Event(now_ms, "epoch", data={"reason": _OLDER, "epoch": epoch}))
     if last_commit_ms is None:
         events.append(Event(now_ms, "epoch", data={"reason": _CREATED}))
-    elif now_ms - last_commit_ms > RELOAD_MS:
+    elif box_ticks:
         seconds = (now_ms - last_commit_ms) // 1000
         events.append(Event(last_commit_ms, "box_gap", until_ms=now_ms, data={"seconds": seconds}))
     if rejected:

@@ -74,7 +74,9 @@ class Box:
             hold=self.hold,
             show=self.shown.append,
         )
-        events = first_events(settings, self.past, self.now_ms, "", epoch=None)
+        last_ms = self.past.last_commit_ms
+        box_ticks = self.account.box_off(last_ms, self.past.known) if last_ms is not None else 0
+        events = first_events(settings, self.past, self.now_ms, "", epoch=None, box_ticks=box_ticks)
         self.pipeline.open_with(opening(settings, self.meters, factors, self.clock, boot, events, None))
 
         if self.past.last_commit_ms is not None:
