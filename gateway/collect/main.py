@@ -61,7 +61,8 @@ class Collect:
         confirmed: Callable[[], bool] = kernel_synchronised if settings.site.clock == "sync" else _trusted
         self._clockwatch = ClockWatch(clock, confirmed)
         self._hold = Hold(clock, settings.store.clock_hold, synced=self._clockwatch.synced)
-        self._account = Account({m.meter.id: m.meter.interval for m in self._meters.values()}, clock.now_ms())
+        now_ms = clock.now_ms()
+        self._account = Account({m.meter.id: m.meter.interval for m in self._meters.values()}, now_ms)
         zone = ZoneInfo(settings.site.timezone)
         self._live = Live(runtime / LIVE_FILE, boot.boot_id, self._running, self._meters, factors, zone)
         self._pipeline = Pipeline(
@@ -75,14 +76,14 @@ class Collect:
             hold=self._hold,
             show=self._live.show,
         )
-        epoch = new_epoch(settings, ledger.epoch, past.last_seq, clock.now_ms())
+        epoch = new_epoch(settings, ledger.epoch, past.last_seq, now_ms)
         box_ticks = self._account.box_off(past.last_commit_ms, past.known) if past.last_commit_ms is not None else 0
-        events = first_events(settings, past, clock.now_ms(), rejected, epoch=epoch, box_ticks=box_ticks)
+        events = first_events(settings, past, now_ms, rejected, epoch=epoch, box_ticks=box_ticks)
         self._pipeline.open_with(opening(settings, self._meters, factors, clock, boot, events, epoch))
         if past.held:
             self._pipeline.release(past.held)
         if past.last_commit_ms is not None:
-            self._pipeline.clock_went_back(past.last_commit_ms - clock.now_ms())
+            self._pipeline.clock_went_back(past.last_commit_ms - now_ms)
         self._watch = Watch(self._pipeline.tell)
         self._workers: dict[str, Poller | Listener] = {}
         self._inbox = Inbox(store, runtime, Desk(self._meters, self._workers).serve)
