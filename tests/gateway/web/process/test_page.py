@@ -120,7 +120,7 @@ def test_a_meter_in_trouble_says_why(plant: Any, open_page: Open) -> None:
     assert page.row("press-2")[0] == "press-2 answers"
 
 
-def test_a_hidden_page_lets_its_stream_go_and_takes_it_up_again(plant: Any, open_page: Open) -> None:
+def test_a_page_that_was_hidden_shows_current_figures_when_it_is_seen_again(plant: Any, open_page: Open) -> None:
     plant.write_live()
     page = open_page(plant)
     page.until(lambda: page.text("#tile-power") == "182.4")
